@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Short seals: key-committing AES-256-GCM for short data under a one-use DEK.  Pure; randomness is passed in. */
+#ifndef SCK_CORE_SEAL_H
+#define SCK_CORE_SEAL_H
+
+#include "lib/core/dek.h"
+
+#define SCK_SEAL_OVERHEAD (2 + 32 + 32 + 16)    /* version, suite, salt, commitment, tag */
+#define SCK_SEAL_MAX (1024U * 1024U)            /* bytes of plaintext */
+#define SCK_SEAL_SALT_LEN 32
+
+/*
+ * Append version ‖ suite ‖ salt ‖ commit ‖ ciphertext ‖ tag.  `aad` is the canonical context of the DEK.
+ * SCK_E_USAGE over SCK_SEAL_MAX.
+ */
+SCK_MUST_CHECK enum sck_code sck_seal(const struct sck_secret *dek, const uint8_t salt[SCK_SEAL_SALT_LEN],
+                                      const uint8_t *aad, size_t aad_len, const uint8_t *plain, size_t plain_len,
+                                      struct sck_buf *out, struct sck_err *err);
+/* Open into a new secret (NULL for empty data with SCK_OK is never returned: see docs/formats.md, data is at least 1 byte). SCK_E_AUTHENTIC. */
+SCK_MUST_CHECK enum sck_code sck_seal_open(const struct sck_secret *dek, const uint8_t *aad, size_t aad_len,
+                                           const uint8_t *sealed, size_t sealed_len, struct sck_secret **plain,
+                                           struct sck_err *err);
+
+#endif
