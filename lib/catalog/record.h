@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The records of the catalog.  Each struct is one table; lib/catalog/table.c says which field is which column, and
+ * every column of every table is covered by the row's MAC.  Zero-fill a record before use; release the buffers of one
+ * that was read with sck_record_clear().
+ */
+#ifndef SCK_CATALOG_RECORD_H
+#define SCK_CATALOG_RECORD_H
+
+#include "lib/base/bytes.h"
+
+#define SCK_REC_ID_TEXT 256     /* an id of at most 255 bytes and its NUL */
+#define SCK_REC_BLOB_MAX (64U * 1024U)
+
+/* Whose KEK: subject, client or files (enum sck_owner_kind). */
+enum sck_owner_state { SCK_OWNER_CREATING = 1, SCK_OWNER_ACTIVE = 2, SCK_OWNER_ERASING = 3 };
+struct sck_owner_rec {
+    int64_t id;                 /* given by the database */
+    uint32_t kind;
+    char ident[SCK_REC_ID_TEXT];/* "" for files */
+    uint32_t generation;        /* from 1; one more after each erasure */
+    uint32_t state;
+    int64_t created_s;
+    uint32_t kek_serial;        /* the current kek row of this owner */
+};
+
+/* Every KEK an owner ever had: erasure destroys all of them. */
+enum sck_kek_state { SCK_KEK_CREATING = 1, SCK_KEK_CURRENT = 2, SCK_KEK_RETIRED = 3, SCK_KEK_DESTROYED = 4 };
+struct sck_kek_rec {
+    int64_t owner_id;
+    uint32_t serial;            /* 1, 2, ... within the owner */
+    uint32_t keeper;            /* enum sck_keeper_kind */
+    uint32_t generation;
+    uint32_t version;           /* newest version at the keeper */
+    char name[128];             /* name at the keeper, used as stored, never recomputed */
+    char mount[128];            /* keeper vault */
+    char name_space[256];       /* keeper vault */
+    uint32_t state;
+    struct sck_buf record;      /* keeper token: layer 4 */
+    int64_t wraps;              /* DEKs wrapped so far, counted in steps */
+    int64_t created_s;
+};
+
+enum sck_key_state { SCK_KEY_CREATING = 1, SCK_KEY_ENABLED = 2, SCK_KEY_DISABLED = 3 };
+struct sck_key_rec {
+    uint8_t id[16];             /* UUIDv7; CKA_ID */
+    uint32_t scope_kind;        /* enum sck_scope_kind */
+    char scope_id[SCK_REC_ID_TEXT];
+    char name[65];
+    char key_id[129];           /* unique in the catalog */
+    uint32_t alg;
+    uint32_t usage;
+    uint32_t protection;
+    uint32_t residence;
+    uint32_t origin;
+    uint32_t state;
+    uint32_t version;           /* the current one */
+    int64_t owner_id;           /* whose KEK seals it; 0 for system keys */
+    int64_t created_s;
+    int64_t expires_s;          /* 0: never */
+    struct sck_buf signature;   /* by the token's `catalog` key: the row can be trusted without a login */
+};
+
+enum sck_version_state { SCK_VERSION_ACTIVE = 1, SCK_VERSION_RETIRED = 2, SCK_VERSION_DESTROYED = 3 };
+struct sck_version_rec {
+    uint8_t key[16];            /* sck_key_rec.id */
+    uint32_t version;           /* from 1 */
+    uint32_t state;
+    int64_t created_s;          /* also the creation time in the DEK's context */
+    uint8_t record_id[16];      /* also the id in the DEK's context */
+    struct sck_buf spki;        /* public half, DER; empty for secret keys */
+    struct sck_buf sealed;      /* layer 2 around layer 1; empty when resident; envelope keys: empty */
+    struct sck_buf wrapped_dek; /* layer 3 */
+    int64_t gcm_reserved;       /* messages whose nonces were reserved so far */
+    struct sck_buf signature;   /* by the token's `catalog` key over the public columns */
+};
+
+enum sck_tomb_state { SCK_TOMB_PENDING = 1, SCK_TOMB_DONE = 2 };
+struct sck_tomb_rec {
+    uint8_t hash[32];           /* docs/formats.md, tombstone hash */
+    uint32_t kind;              /* 'S', 'C', 'F', 'K', 'I', 'N' */
+    uint32_t generation;
+    uint32_t state;
+    int64_t seq;                /* 1, 2, ... over all tombstones */
+    int64_t created_s;
+    uint8_t chain[32];          /* SHA-256(previous chain ‖ hash ‖ u64 seq) */
+    int64_t owner_id;           /* row to erase, 0 afterwards and for other kinds */
+};
+
+struct sck_receipt_rec {
+    uint8_t hash[32];           /* of the tombstone it belongs to */
+    uint8_t id[16];
+    int64_t created_s;
+    struct sck_buf json;        /* as printed */
+};
+
+enum sck_file_state { SCK_FILE_PENDING = 1, SCK_FILE_ACTIVE = 2, SCK_FILE_RETIRED = 3, SCK_FILE_DESTROYED = 4 };
+struct sck_file_rec {
+    int64_t id;                 /* documented column: SERIAL */
+    uint8_t file_id[16];
+    char key_reference[80];
+    int64_t created_s;
+    int64_t expires_s;          /* rotation is due then; 0: never */
+    uint8_t dek_id[16];
+    int64_t owner_id;
+    uint32_t state;
+    struct sck_buf wrapped_dek;
+    uint8_t header_tag[32];
+    int64_t size;               /* plaintext bytes; -1 not known yet */
+    struct sck_buf path;        /* where it was written, a hint for people; may be empty */
+};
+
+/* What this set-up is; one row. */
+struct sck_setup_rec {
+    int64_t id;                 /* 1 */
+    uint8_t catalog_id[16];
+    char environment[16];
+    int64_t created_s;
+    int64_t generation;         /* goes up with each erasure; compared with the token's anchor */
+    int64_t tombstones;
+};
+
+#endif
