@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Keepers: where KEKs live.  One table of functions; the caller never asks which one it is.
+ * Every function may be called from any thread and blocks at most for the keeper's deadline.
+ */
+#ifndef SCK_VAULT_KEEPER_H
+#define SCK_VAULT_KEEPER_H
+
+#include "lib/base/bytes.h"
+#include "lib/base/secret.h"
+#include "lib/core/dek.h"
+
+/* A KEK as the catalog's row describes it.  Strings and records are borrowed from the caller. */
+struct sck_kek {
+    const char *name;           /* at the keeper; legal by sck_kek_name_is_legal() */
+    uint32_t generation;
+    uint32_t version;           /* newest version */
+    const char *mount;          /* keeper vault, or "" */
+    const char *name_space;     /* keeper vault, or "" */
+    struct sck_bytes record;    /* keeper token: layer 4; others empty */
+};
+
+/* What create made; stored in the row. */
+struct sck_kek_made {
+    uint32_t version;           /* 1 */
+    char mount[128];
+    char name_space[256];
+    struct sck_buf record;      /* made with sck_buf_init() by create; the caller clears it */
+};
+
+enum sck_erasure { SCK_ERASURE_IMMEDIATE = 1, SCK_ERASURE_SCHEDULED = 2 };
+
+/* What an erasure achieved at the keeper, for the receipt. */
+struct sck_erase_proof {
+    enum sck_erasure how;
+    int64_t effective_s;        /* when scheduled: seconds since 1970, 0 if not known */
+    bool read_says_gone;        /* the keeper itself says that the key is gone */
+    bool canary_refused;        /* a DEK wrapped under it before no longer opens */
+    char node[256];             /* which node said so */
+};
+
+struct sck_keeper;
+
+struct sck_keeper_ops {
+    enum sck_keeper_kind kind;
+    const char *name;           /* "token", "vault", ... */
+    enum sck_erasure erasure;
+    bool rewraps_blind;         /* rewrap happens inside the keeper */
+
+    /*
+     * Make the KEK `name`.  SCK_E_EXISTS when it is there already, SCK_E_CREDENTIAL, SCK_E_CONNECT, SCK_E_CONFIG
+     * (missing mount or right), SCK_E_TOKEN.
+     */
+    enum sck_code (*create)(struct sck_keeper *keeper, const char *name, uint32_t generation,
+                            struct sck_kek_made *made, struct sck_err *err);
+    /* Wrap a 72-byte payload: appends the keeper's blob and sets the KEK version it is under.  SCK_E_NOT_FOUND: no such KEK. */
+    enum sck_code (*wrap)(struct sck_keeper *keeper, const struct sck_kek *kek, const struct sck_secret *payload,
+                          struct sck_buf *blob, uint32_t *version, struct sck_err *err);
+    /* The opposite, into a new secret.  SCK_E_AUTHENTIC: altered or under another KEK.  SCK_E_NOT_FOUND: no such KEK. */
+    enum sck_code (*unwrap)(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t version,
+                            const uint8_t *blob, size_t blob_len, struct sck_secret **payload,
+                            struct sck_err *err);
+    /*
+     * Destroy the KEK and all its versions, then verify; `canary` is a blob wrapped under it before.  One that is gone
+     * already is SCK_OK.  Told apart from a missing mount or right (SCK_E_CONFIG, SCK_E_CREDENTIAL) and a sealed or
+     * absent server (SCK_E_CONNECT): these are never reported as erased.
+     */
+    enum sck_code (*erase)(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t version,
+                           const uint8_t *canary, size_t canary_len, struct sck_erase_proof *proof,
+                           struct sck_err *err);
+    /* Is it there, may we do what we must, may we do more than we should: one report per finding, `cure` NULL when well. */
+    enum sck_code (*probe)(struct sck_keeper *keeper, void (*report)(void *arg, const char *what, const char *cure),
+                           void *arg, struct sck_err *err);
+    /* Forget cached handles of a KEK (or of all: NULL). */
+    void (*forget)(struct sck_keeper *keeper, const char *name);
+    /* End calls, wipe credentials, free. */
+    void (*close)(struct sck_keeper *keeper);
+};
+
+struct sck_keeper {
+    const struct sck_keeper_ops *ops;
+};
+
+/* ---- keeper token: AES-GCM in the HSM.  What it needs of the token comes in as functions (lib/service/open.c). ---- */
+struct sck_keeper_token_fns {
+    void *arg;
+    /* Append a new KEK's record, bound to `aad`. */
+    enum sck_code (*make)(void *arg, const void *aad, size_t aad_len, struct sck_buf *record, struct sck_err *err);
+    /* Load a record; *key is released with `release`. */
+    enum sck_code (*load)(void *arg, const void *aad, size_t aad_len, const uint8_t *record, size_t record_len,
+                          void **key, struct sck_err *err);
+    enum sck_code (*seal)(void *key, const uint8_t nonce[12], const uint8_t *aad, size_t aad_len,
+                          const uint8_t *plain, size_t len, uint8_t *out, struct sck_err *err);
+    enum sck_code (*open)(void *key, const uint8_t nonce[12], const uint8_t *aad, size_t aad_len,
+                          const uint8_t *sealed, size_t len, uint8_t *out, struct sck_err *err);
+    void *(*ref)(void *key);
+    void (*release)(void *key);
+};
+/* `fns` is copied.  Keeps at most `cached` loaded KEKs (0 means 256). */
+SCK_MUST_CHECK enum sck_code sck_keeper_token_open(const struct sck_keeper_token_fns *fns, size_t cached,
+                                                   struct sck_keeper **out, struct sck_err *err);
+
+/* ---- keeper vault: HashiCorp Vault or OpenBao transit, in the plug-in keeper-http.so ---- */
+struct sck_keeper_vault_conf {
+    const char *url;                /* https://..., or http:// to loopback with insecure_http */
+    const char *mount;              /* "transit"; may hold slashes */
+    const char *name_space;         /* or "" */
+    const char *token_file;         /* data token: encrypt, decrypt, rewrap */
+    const char *admin_token_file;   /* creates, configures, deletes; NULL where nothing is created or erased */
+    const char *ca_file;            /* or NULL: the system's */
+    bool insecure_http;
+    bool insecure_skip_verify;
+    int64_t connect_timeout_ms;     /* 0 means 2000 */
+    int64_t request_timeout_ms;     /* 0 means 5000 */
+    int64_t deadline_ms;            /* whole call with retries; 0 means 30000 */
+    unsigned max_retries;           /* 0 to 10 */
+    int64_t retry_backoff_ms;       /* 0 means 100 */
+};
+/* No request is made.  SCK_E_CONFIG: malformed URL, http:// without insecure_http or not to loopback, bad mount. */
+typedef enum sck_code (*sck_keeper_vault_open_fn)(const struct sck_keeper_vault_conf *conf,
+                                                  struct sck_keeper **out, struct sck_err *err);
+/*
+ * `init` with the admin token: mount is there and is transit, set disable_upsert.  SCK_E_CONFIG otherwise.
+ */
+typedef enum sck_code (*sck_keeper_vault_prepare_fn)(struct sck_keeper *keeper, struct sck_err *err);
+
+/* The plug-in's one exported symbol is a `const struct sck_keeper_plugin scopekey_keeper_plugin`. */
+#define SCK_KEEPER_PLUGIN_VERSION 1
+struct sck_keeper_plugin {
+    unsigned version;
+    sck_keeper_vault_open_fn vault_open;
+    sck_keeper_vault_prepare_fn vault_prepare;
+};
+
+#endif
