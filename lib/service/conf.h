@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scopekey.conf: one INI file (config(5ssl) syntax), one typed table of keys.  An unknown section or key, or a value out
+ * of range, is SCK_E_CONFIG with file, section and remedy.  The environment variables of the documented services win over
+ * the file (and are ignored under AT_SECURE).  docs and man/scopekey.conf.5 are checked against the same table.
+ */
+#ifndef SCK_SERVICE_CONF_H
+#define SCK_SERVICE_CONF_H
+
+#include "lib/base/bytes.h"
+#include "lib/base/log.h"
+#include "lib/core/dek.h"
+
+/* All strings are owned by the struct and never NULL ("" when not set); paths are absolute. */
+struct sck_conf {
+    char *path;                 /* of the file itself */
+    char *home;                 /* directory of the file; relative paths start here */
+    /* [scopekey] */
+    uint8_t catalog_id[16];
+    char *environment;          /* development, staging, production */
+    char *state_dir;
+    char *catalog;              /* SQLite file */
+    char *keeper;               /* token or vault */
+    char *key_prefix;           /* of KEK names */
+    bool keyed_names;
+    char *scopes;               /* wall; "" none */
+    bool auto_provision;
+    bool require_mlock;
+    int64_t envelope_ttl_s;
+    /* [token] */
+    char *module;
+    char *module_env;
+    char *label;
+    char *serial;
+    char *pin_file;
+    char *pin_credential;
+    bool pin_prompt;
+    char *store_dir;
+    int64_t max_sessions;
+    int64_t session_wait_ms;
+    bool insecure_master;
+    /* [keeper vault] */
+    char *vault_url;
+    char *vault_mount;
+    char *vault_namespace;
+    char *vault_token_file;
+    char *vault_admin_token_file;
+    char *vault_ca_file;
+    bool vault_insecure_http;
+    bool vault_insecure_skip_verify;
+    int64_t vault_connect_timeout_ms;
+    int64_t vault_request_timeout_ms;
+    int64_t vault_deadline_ms;
+    int64_t vault_max_retries;
+    int64_t vault_retry_backoff_ms;
+    /* [files] */
+    bool files_enabled;         /* ENCRYPTION_ENABLED */
+    int64_t files_rotation_days;
+    int64_t files_chunk_bytes;
+    /* [rest] */
+    char *rest_host;
+    int64_t rest_port;
+    char *rest_api_key_file;
+    int64_t rest_threads;
+    int64_t rest_max_body;
+    bool rest_insecure_plaintext;
+    /* [log] */
+    enum sck_log_level log_level;
+    enum sck_log_format log_format;
+};
+
+/*
+ * Where the configuration is: `given`, else $SCOPEKEY_CONF, $SCOPEKEY_HOME/scopekey.conf, the user's
+ * $XDG_STATE_HOME/scopekey/scopekey.conf (~/.local/state), SYSCONFDIR/scopekey/scopekey.conf.  Under AT_SECURE only
+ * `given` and the last.  Allocated; free().  SCK_E_CONFIG when there is none: says to run `scopekey init`.
+ */
+SCK_MUST_CHECK enum sck_code sck_conf_find(const char *given, char **path, struct sck_err *err);
+/* The directory `scopekey init` makes a set-up in when none is named: $SCOPEKEY_HOME or the user's state directory. */
+SCK_MUST_CHECK enum sck_code sck_conf_default_home(char **home, struct sck_err *err);
+SCK_MUST_CHECK enum sck_code sck_conf_load(const char *path, struct sck_conf **out, struct sck_err *err);
+void sck_conf_free(struct sck_conf **conf);
+
+/* The table itself, for man pages, `--help` and tests. */
+enum sck_conf_type { SCK_CONF_TEXT, SCK_CONF_PATH, SCK_CONF_BOOL, SCK_CONF_INT, SCK_CONF_WORD, SCK_CONF_UUID };
+struct sck_conf_key {
+    const char *section;
+    const char *key;
+    enum sck_conf_type type;
+    const char *env;            /* documented environment variable, or NULL */
+    const char *fallback;       /* default as text; "" none */
+    int64_t min, max;           /* SCK_CONF_INT */
+    const char *words;          /* SCK_CONF_WORD: "a|b|c" */
+    size_t offset;              /* in struct sck_conf */
+};
+/* By index from 0; NULL behind the last. */
+const struct sck_conf_key *sck_conf_key_at(size_t index);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Making a set-up: token, masters, catalog, configuration.  `scopekey init`. */
+#ifndef SCK_SERVICE_SETUP_H
+#define SCK_SERVICE_SETUP_H
+
+#include "lib/service/service.h"
+
+struct sck_setup {
+    const char *home;               /* directory to make; NULL: sck_conf_default_home() */
+    const char *pin_file;           /* required unless `ask_pin`; its absolute path is recorded */
+    const char *environment;        /* NULL: development */
+    const char *module;             /* PKCS#11 module; NULL: SoftHSM where Debian puts it */
+    const char *token_label;        /* NULL: a new SoftHSM token of our own under `home` */
+    const char *token_serial;
+    const char *keeper;             /* "token" (NULL) or "vault" */
+    const char *key_prefix;         /* NULL: scopekey */
+    const char *vault_url;
+    const char *vault_mount;        /* NULL: transit */
+    const char *vault_namespace;
+    const char *vault_token_file;
+    const char *vault_admin_token_file;
+    const char *vault_ca_file;
+    bool insecure_http;
+    bool insecure_master;
+    sck_ask_pin_fn ask_pin;
+    void *ask_pin_arg;
+};
+
+/*
+ * Make it all; after a crash or failure a second run goes on where the first stopped; `path` gets the configuration's
+ * path (free()).  SCK_E_EXISTS when a complete set-up is there, SCK_E_BUSY when another init runs there.
+ */
+SCK_MUST_CHECK enum sck_code sck_setup_init(const struct sck_setup *setup, sck_progress_fn progress, void *arg,
+                                            char **path, struct sck_err *err);
+
+#endif
