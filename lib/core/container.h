@@ -25,10 +25,13 @@ struct sck_container {
     uint8_t meta[SCK_CONTAINER_META_MAX];
 };
 
-/* Fill in a header without slots: offsets from `meta_len`. */
+/* Fill in a header without slots: offsets from `meta_len`.  Metadata over the maximum is refused by encoding. */
 void sck_container_init(struct sck_container *c, const uint8_t file_id[16], const uint8_t dek_id[16],
                         const uint8_t *meta, size_t meta_len);
-/* Append header, metadata and padding (without slots) up to body_off. */
+/*
+ * Append everything up to body_off: header, metadata, padding, and slots as zeros (empty ones), if there are any.
+ * SCK_E_USAGE: inconsistent fields or malformed metadata.  SCK_E_MEMORY.
+ */
 SCK_MUST_CHECK enum sck_code sck_container_encode(const struct sck_container *c, struct sck_buf *out,
                                                   struct sck_err *err);
 /*
@@ -37,14 +40,24 @@ SCK_MUST_CHECK enum sck_code sck_container_encode(const struct sck_container *c,
  */
 SCK_MUST_CHECK enum sck_code sck_container_decode_fixed(const uint8_t head[SCK_CONTAINER_FIXED_LEN],
                                                         struct sck_container *out, struct sck_err *err);
-/* Decode the rest of the head, bytes 64 to body_off: metadata, padding, slots (checked to be well-formed TLV). */
+/*
+ * Decode the rest of the head, bytes 64 to body_off, behind sck_container_decode_fixed(): metadata (checked to be
+ * well-formed) and padding.  Slots are not looked at.  SCK_E_AUTHENTIC.
+ */
 SCK_MUST_CHECK enum sck_code sck_container_decode_rest(const uint8_t *rest, size_t len, struct sck_container *c,
                                                        struct sck_err *err);
 /* Append FLOE's aad. */
 void sck_container_aad(const struct sck_container *c, struct sck_buf *out);
 
-/* Metadata TLV tags. */
-enum sck_meta_tag { SCK_META_MODE = 1, SCK_META_MTIME = 2, SCK_META_AAD = 3, SCK_META_NAME = 4, SCK_META_XATTR = 5 };
+/* Metadata TLV tags; each once but extended attributes. */
+enum sck_meta_tag {
+    SCK_META_MODE = 1,  /* u32: st_mode & 07777 */
+    SCK_META_MTIME = 2, /* i64: nanoseconds since 1970 */
+    SCK_META_AAD = 3,   /* canonical pairs (lib/core/pairs.h) */
+    SCK_META_NAME = 4,  /* 1 to 255 bytes without "/" and NUL, not "." or ".." */
+    SCK_META_XATTR = 5  /* name 00 value */
+};
+/* Append one; a value over 65535 bytes makes `out` fail. */
 void sck_meta_put(struct sck_buf *out, uint16_t tag, const void *value, size_t len);
 /* Find the first value of `tag` in well-formed metadata; false when absent. */
 bool sck_meta_find(const struct sck_container *c, uint16_t tag, struct sck_bytes *value);

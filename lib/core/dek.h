@@ -36,7 +36,10 @@ struct sck_wrapped {
     uint8_t mac[SCK_SHA256_LEN];    /* keeper azure only */
 };
 
-/* 01 ‖ keeper ‖ u32 generation ‖ u32 version ‖ u16 length ‖ blob [‖ HMAC].  SCK_E_USAGE when a field is out of range. */
+/*
+ * 01 ‖ keeper ‖ u32 generation ‖ u32 version ‖ u16 length ‖ blob [‖ HMAC].
+ * SCK_E_USAGE when a field is out of range: generation and version start at 1, the blob is not empty.
+ */
 SCK_MUST_CHECK enum sck_code sck_wrapped_encode(const struct sck_wrapped *w, struct sck_buf *out,
                                                 struct sck_err *err);
 /* Strictly the opposite.  SCK_E_AUTHENTIC when malformed. */

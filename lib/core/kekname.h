@@ -33,8 +33,9 @@ SCK_MUST_CHECK enum sck_code sck_kek_name_plain(const char *prefix, enum sck_own
 /* True for a name that is legal in every keeper: [0-9a-z-]{1,120} that starts and ends in [a-z0-9]. */
 bool sck_kek_name_is_legal(const char *name);
 
-/* Append what the `name` key MACs for a tombstone: "tomb/v1" ‖ kind ‖ u32 generation ‖ id.  Kinds beside the owners': */
+/* Kinds of tombstones beside the owners'. */
 enum sck_tomb_kind { SCK_TOMB_KEY_ID = 'K', SCK_TOMB_FILE_ID = 'I', SCK_TOMB_KEY_NAME = 'N' };
+/* Append what the `name` key MACs for a tombstone: "tomb/v1" ‖ kind ‖ u32 generation ‖ id. */
 void sck_tomb_input(uint8_t kind, uint32_t generation, const void *id, size_t id_len, struct sck_buf *out);
 
 #endif

@@ -28,7 +28,7 @@ struct sck_scope {
  */
 SCK_MUST_CHECK enum sck_code sck_scope_make(enum sck_scope_kind kind, const char *id, size_t id_len,
                                             struct sck_scope *out, struct sck_err *err);
-/* Parse "kind/percent-encoded-id", the one spelling that sck_scope_format() writes.  SCK_E_USAGE says what is wrong. */
+/* Parse "kind/percent-encoded-id", the one spelling that sck_scope_format() writes.  SCK_E_USAGE. */
 SCK_MUST_CHECK enum sck_code sck_scope_parse(const char *text, size_t text_len, struct sck_scope *out,
                                              struct sck_err *err);
 /* Append "kind/percent-encoded-id". */
@@ -36,8 +36,10 @@ void sck_scope_format(const struct sck_scope *scope, struct sck_buf *out);
 /* The same as a C string in `out`. */
 void sck_scope_text(const struct sck_scope *scope, char out[SCK_SCOPE_TEXT_MAX + 1]);
 bool sck_scope_equal(const struct sck_scope *a, const struct sck_scope *b);
-/* "subject", "file", "client" or "system". */
+/* "subject", "file", "client" or "system"; "unknown" for anything else. */
 const char *sck_scope_kind_name(enum sck_scope_kind kind);
+/* 0 when unknown. */
+enum sck_scope_kind sck_scope_kind_by_name(const char *name, size_t len);
 
 /*
  * Patterns of scopes, separated by commas and spaces: each is a scope's text, or a kind, a slash and a star for

@@ -11,12 +11,12 @@
 
 /*
  * Append version ‖ suite ‖ salt ‖ commit ‖ ciphertext ‖ tag.  `aad` is the canonical context of the DEK.
- * SCK_E_USAGE over SCK_SEAL_MAX.
+ * Version and suite are 01 01.  SCK_E_USAGE: no data, or over SCK_SEAL_MAX; a DEK that has not 32 bytes.
  */
 SCK_MUST_CHECK enum sck_code sck_seal(const struct sck_secret *dek, const uint8_t salt[SCK_SEAL_SALT_LEN],
                                       const uint8_t *aad, size_t aad_len, const uint8_t *plain, size_t plain_len,
                                       struct sck_buf *out, struct sck_err *err);
-/* Open into a new secret (NULL for empty data with SCK_OK is never returned: see docs/formats.md, data is at least 1 byte). SCK_E_AUTHENTIC. */
+/* Open into a new secret.  SCK_E_AUTHENTIC: altered, cut, or of another DEK or context; *plain is then NULL. */
 SCK_MUST_CHECK enum sck_code sck_seal_open(const struct sck_secret *dek, const uint8_t *aad, size_t aad_len,
                                            const uint8_t *sealed, size_t sealed_len, struct sck_secret **plain,
                                            struct sck_err *err);
