@@ -64,6 +64,8 @@ struct sck_conf {
     int64_t rest_threads;
     int64_t rest_max_body;
     bool rest_insecure_plaintext;
+    /* [client default] scopes */
+    char *client_scopes;        /* patterns the API client `default` may use besides its own scope; "" none */
     /* [log] */
     enum sck_log_level log_level;
     enum sck_log_format log_format;
