@@ -89,6 +89,14 @@ typedef enum sck_code (*sck_key_fn)(void *arg, const struct sck_key_info *key, s
 SCK_MUST_CHECK enum sck_code sck_key_each(struct sck_service *service, const struct sck_scope *scope, sck_key_fn fn,
                                           void *arg, struct sck_err *err);
 
+/*
+ * The same in pages, for doors that are asked for a few keys at a time: at most `limit` keys whose id is above `after`
+ * (NULL: from the start), in order of id, inside the wall.  Fewer than `limit` calls: that was the end.
+ * Keys that are made or destroyed between two pages are seen or not; none is seen twice.
+ */
+SCK_MUST_CHECK enum sck_code sck_key_page(struct sck_service *service, const uint8_t after[16], size_t limit,
+                                          sck_key_fn fn, void *arg, struct sck_err *err);
+
 struct sck_key_spec {
     enum sck_alg alg;
     enum sck_usage usage;               /* 0: the algorithm's default */
