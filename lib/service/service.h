@@ -39,6 +39,14 @@ const struct sck_conf *sck_service_conf(const struct sck_service *service);
 /* Log in to the token and check the catalog now (daemons), rather than at the first use. */
 SCK_MUST_CHECK enum sck_code sck_service_start(struct sck_service *service, struct sck_err *err);
 
+/*
+ * Compare a PIN that a client typed with the one that the configured source (file or credential) gives, in constant time;
+ * the token is not asked.  SCK_E_CREDENTIAL: it is another one.  SCK_E_NOT_FOUND: no source is configured, so that the
+ * token has to decide (ask_pin, sck_service_start()).
+ */
+SCK_MUST_CHECK enum sck_code sck_service_pin_check(struct sck_service *service, const struct sck_secret *pin,
+                                                   struct sck_err *err);
+
 /* ---- keys ---- */
 
 #define SCK_SPKI_MAX 1024
