@@ -203,7 +203,7 @@ metadata_values_are_checked(void **state)
     FAILS("\0\4\0", "the metadata is cut short");
 #undef BAD
 #undef FAILS
-    EXPECT_OK(encode_meta("\0\5\0\2a\0\0\5\0\3a\0b\177\377\0\0\0\6\0\0\0\0\0\0", 22, &err));
+    EXPECT_OK(encode_meta("\0\5\0\2a\0\0\5\0\3a\0b\177\377\0\0\0\6\0\0", 21, &err));
     uint8_t *big = calloc(1, SCK_CONTAINER_META_MAX + 1);
     assert_non_null(big);
     big[1] = 0x77;

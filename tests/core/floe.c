@@ -198,14 +198,8 @@ assert_refused(const struct stream *s, const char *aad, const uint8_t *ct, size_
     struct sck_err err = SCK_ERR_INIT;
     assert_int_equal(open_all(s->key, aad, ct, len, &out, &err), SCK_E_AUTHENTIC);
     assert_int_equal(err.code, SCK_E_AUTHENTIC);
-    for (size_t i = 0; i + 16 <= out.len; i += 16) {
-        static const uint8_t zeros[16];
-        bool is_last = i + 32 > out.len;
-        if (is_last)
-            assert_memory_equal(out.data + i, zeros, 16);
-        else if (i + 16 <= sizeof s->plain)
-            assert_memory_equal(out.data + i, s->plain + i, 16);
-    }
+    for (size_t i = 0; i < out.len; i++)
+        assert_true(out.data[i] == 0 || (i < sizeof s->plain && out.data[i] == s->plain[i]));
     sck_buf_clear(&out);
 }
 
@@ -218,10 +212,7 @@ every_flip_is_refused(void **state)
     for (size_t at = 0; at < s.ct.len; at++) {
         for (unsigned bit = 0; bit < 8; bit++) {
             s.ct.data[at] ^= (uint8_t)(1U << bit);
-            struct sck_buf out;
-            sck_buf_init(&out, 4096);
-            assert_int_equal(open_all(s.key, "aad", s.ct.data, s.ct.len, &out, NULL), SCK_E_AUTHENTIC);
-            sck_buf_clear(&out);
+            assert_refused(&s, "aad", s.ct.data, s.ct.len);
             s.ct.data[at] ^= (uint8_t)(1U << bit);
         }
     }
@@ -243,10 +234,7 @@ every_truncation_is_refused(void **state)
         uint8_t *cut = malloc(len + 1);
         assert_non_null(cut);
         memcpy(cut, s.ct.data, len);
-        struct sck_buf out;
-        sck_buf_init(&out, 4096);
-        assert_int_equal(open_all(s.key, "aad", cut, len, &out, NULL), SCK_E_AUTHENTIC);
-        sck_buf_clear(&out);
+        assert_refused(&s, "aad", cut, len);
         free(cut);
     }
     clear_stream(&s);
