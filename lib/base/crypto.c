@@ -21,11 +21,20 @@ static struct {
     EVP_MD *sha256;
     EVP_MAC *hmac;
     EVP_KDF *hkdf;
-} g = {.once = PTHREAD_ONCE_INIT};
+    pthread_mutex_t rand_lock;
+} g = {.once = PTHREAD_ONCE_INIT, .rand_lock = PTHREAD_MUTEX_INITIALIZER};
+
+/*
+ * OpenSSL's generators share a lock that a child inherits as it was: made while another thread drew random bytes,
+ * the child would wait for ever.  So no fork happens while we draw.
+ */
+static void rand_take(void) { pthread_mutex_lock(&g.rand_lock); }
+static void rand_give(void) { pthread_mutex_unlock(&g.rand_lock); }
 
 static void
 set_up(void)
 {
+    (void)pthread_atfork(rand_take, rand_give, rand_give);
     OSSL_LIB_CTX *ctx = OSSL_LIB_CTX_new();
     if (ctx == NULL || OSSL_PROVIDER_load(ctx, "default") == NULL)
         return;
@@ -65,9 +74,13 @@ openssl_failed(struct sck_err *err, const char *what)
 enum sck_code
 sck_random(void *out, size_t len, struct sck_err *err)
 {
-    if (sck_libctx() == NULL || RAND_priv_bytes_ex(g.ctx, out, len, 0) != 1)
-        return openssl_failed(err, "the random generator");
-    return SCK_OK;
+    bool ok = false;
+    if (sck_libctx() != NULL) {
+        rand_take();
+        ok = RAND_priv_bytes_ex(g.ctx, out, len, 0) == 1;
+        rand_give();
+    }
+    return ok ? SCK_OK : openssl_failed(err, "the random generator");
 }
 
 enum sck_code
