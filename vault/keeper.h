@@ -81,7 +81,12 @@ struct sck_keeper {
     const struct sck_keeper_ops *ops;
 };
 
-/* ---- keeper token: AES-GCM in the HSM.  What it needs of the token comes in as functions (lib/service/open.c). ---- */
+/*
+ * ---- keeper token: AES-GCM in the HSM.  What it needs of the token comes in as functions (lib/service/open.c). ----
+ * A KEK is erased by destroying its record, which is the caller's catalog row: erase here forgets the handle and
+ * proves no more than that (SCK_ERASURE_SCHEDULED: until the epoch key that covered the record is destroyed).
+ * Errors of the token's functions pass through: SCK_E_INTEGRITY and SCK_E_ERASED from `load` above all.
+ */
 struct sck_keeper_token_fns {
     void *arg;
     /* Append a new KEK's record, bound to `aad`. */
@@ -93,7 +98,7 @@ struct sck_keeper_token_fns {
                           const uint8_t *plain, size_t len, uint8_t *out, struct sck_err *err);
     enum sck_code (*open)(void *key, const uint8_t nonce[12], const uint8_t *aad, size_t aad_len,
                           const uint8_t *sealed, size_t len, uint8_t *out, struct sck_err *err);
-    void *(*ref)(void *key);
+    /* Let go of what `load` gave.  No lock is held during this or any other of these calls. */
     void (*release)(void *key);
 };
 /* `fns` is copied.  Keeps at most `cached` loaded KEKs (0 means 256). */
