@@ -37,9 +37,7 @@ random_context(struct prop *p, struct sck_context *ctx)
     ctx->purpose = (enum sck_purpose)(1 + prop_below(p, 5));
     ctx->created_s = prop_below(p, UINT32_MAX);
     prop_bytes(p, ctx->id, sizeof ctx->id);
-    memset(ctx->env, 0, sizeof ctx->env);
-    memcpy(ctx->env, environments[prop_below(p, 3)], 11);
-    ctx->env[11] = '\0';
+    (void)snprintf(ctx->env, sizeof ctx->env, "%s", environments[prop_below(p, 3)]);
     for (uint32_t i = prop_below(p, 8); i > 0; i--) {
         char key[SCK_CONTEXT_KEY_MAX + 1] = "x_";
         char value[65] = "";

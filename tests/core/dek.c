@@ -51,9 +51,10 @@ payload_of_any_other_length_is_refused(void **state)
 {
     (void)state;
     uint8_t bytes[SCK_PAYLOAD_LEN + 8] = {0};
+    uint8_t dek[SCK_DEK_LEN] = {0};
     uint8_t hash[SCK_SHA256_LEN] = {0};
     struct sck_secret *out = NULL;
-    sck_payload_encode(bytes, hash, bytes);
+    sck_payload_encode(dek, hash, bytes);
     for (size_t len = 0; len <= sizeof bytes; len++) {
         if (len == SCK_PAYLOAD_LEN)
             continue;
