@@ -13,15 +13,12 @@
 
 /* The pairs that every context holds, in canonical order; callers' names ("x_...") sort behind them. */
 enum part { PART_CREATED, PART_ENV, PART_FORMAT, PART_GENERATION, PART_ID, PART_PURPOSE, PART_SCOPE, PART_COUNT };
-static const char *const part_names[PART_COUNT] = {"created", "env", "format", "generation",
+static const char *const part_names[PART_COUNT] = {"created", "env",     "format", "generation",
                                                    "id",      "purpose", "scope"};
 
 static const char *const purposes[] = {
-    [SCK_PURPOSE_FILE] = "file",
-    [SCK_PURPOSE_MESSAGE] = "message",
-    [SCK_PURPOSE_SEAL] = "seal",
-    [SCK_PURPOSE_ENVELOPE] = "envelope",
-    [SCK_PURPOSE_BRANCH] = "branch",
+    [SCK_PURPOSE_FILE] = "file",         [SCK_PURPOSE_MESSAGE] = "message", [SCK_PURPOSE_SEAL] = "seal",
+    [SCK_PURPOSE_ENVELOPE] = "envelope", [SCK_PURPOSE_BRANCH] = "branch",
 };
 
 #define PURPOSE_COUNT (sizeof purposes / sizeof purposes[0])
@@ -38,8 +35,8 @@ static const struct {
     const char *name;
     enum part part;
 } text_parts[] = {
-    {"timestamp", PART_CREATED},       {"version", PART_FORMAT}, {"env", PART_ENV},
-    {"generation", PART_GENERATION},   {"id", PART_ID},          {"purpose", PART_PURPOSE},
+    {"timestamp", PART_CREATED},     {"version", PART_FORMAT}, {"env", PART_ENV},
+    {"generation", PART_GENERATION}, {"id", PART_ID},          {"purpose", PART_PURPOSE},
 };
 
 #define TEXT_ID_COUNT (sizeof text_ids / sizeof text_ids[0])
@@ -109,8 +106,7 @@ add_pair(struct sck_context *ctx, const char *key, size_t key_len, const void *v
          struct sck_err *err)
 {
     if (!sck_pair_key_is_valid(key, key_len) || key_len < 3 || memcmp(key, "x_", 2) != 0)
-        return sck_fail(err, SCK_E_CONTEXT,
-                        "encryption context: a caller's name is \"x_\" and 1 to 30 of a-z 0-9 _");
+        return sck_fail(err, SCK_E_CONTEXT, "encryption context: a caller's name is \"x_\" and 1 to 30 of a-z 0-9 _");
     for (size_t i = 0; i < ctx->extra_count; i++) {
         if (sck_bytes_equal(key, key_len, ctx->extra[i].key, strlen(ctx->extra[i].key)))
             return sck_fail(err, SCK_E_CONTEXT, "encryption context: %.*s is given twice", (int)key_len, key);
@@ -236,8 +232,8 @@ decode_pairs(const struct sck_pair *pairs, size_t count, struct sck_context *out
             return sck_fail(err, SCK_E_CONTEXT, "encryption context: the value of %s is malformed", name);
     }
     for (size_t i = PART_COUNT; rc == SCK_OK && i < count; i++)
-        rc = add_pair(out, (const char *)pairs[i].key.data, pairs[i].key.len, pairs[i].value.data,
-                      pairs[i].value.len, err);
+        rc = add_pair(out, (const char *)pairs[i].key.data, pairs[i].key.len, pairs[i].value.data, pairs[i].value.len,
+                      err);
     return rc;
 }
 
@@ -379,9 +375,9 @@ sck_context_parse(const char *text, size_t text_len, struct sck_context *out, st
     sck_context_init(out);
     for (; rc == SCK_OK && more; count++) {
         struct field f;
-        rc = next_field(&rest, &more, &f) ? set_field(out, count, &f, err)
-                                          : sck_fail(err, SCK_E_CONTEXT,
-                                                     "encryption context: it is not NAME=VALUE;NAME=VALUE...");
+        rc = next_field(&rest, &more, &f)
+                 ? set_field(out, count, &f, err)
+                 : sck_fail(err, SCK_E_CONTEXT, "encryption context: it is not NAME=VALUE;NAME=VALUE...");
     }
     if (rc == SCK_OK && count <= TEXT_PART_COUNT)
         rc = sck_fail(err, SCK_E_CONTEXT, "encryption context: %s is missing", text_parts[count - 1].name);

@@ -11,8 +11,8 @@
 #define HEADER_TAG_LEN 32
 #define MESSAGE_KEY_LEN 48
 #define SEGMENT_KEY_LEN 32
-#define ROTATION_BITS 20U                   /* AEAD_ROTATION_MASK: segments that share a key */
-#define SEGMENTS_MAX (UINT64_C(1) << 40)    /* AEAD_MAX_SEGMENTS */
+#define ROTATION_BITS 20U /* AEAD_ROTATION_MASK: segments that share a key */
+#define SEGMENTS_MAX (UINT64_C(1) << 40) /* AEAD_MAX_SEGMENTS */
 #define NOT_FINAL 0xFFFFFFFFU
 
 /* Parts of a segment. */
@@ -29,7 +29,7 @@ struct sck_floe {
     EVP_CIPHER_CTX *cipher; /* holds the schedule of the segment key in use */
     uint8_t *info;
     size_t info_len;
-    uint64_t key_first;     /* first segment of the key in use, when has_key */
+    uint64_t key_first; /* first segment of the key in use, when has_key */
     bool has_key;
     bool is_encrypting;
     uint32_t segment_len;
@@ -170,8 +170,8 @@ sck_floe_decrypt_new(const struct sck_secret *key, const uint8_t *aad, size_t aa
 enum sck_code
 sck_floe_dup(const struct sck_floe *from, struct sck_floe **out, struct sck_err *err)
 {
-    enum sck_code rc = floe_new(from->info, from->info + AT_AAD, from->info_len - AT_AAD, from->is_encrypting, out,
-                                err);
+    enum sck_code rc =
+        floe_new(from->info, from->info + AT_AAD, from->info_len - AT_AAD, from->is_encrypting, out, err);
     if (rc == SCK_OK)
         memcpy((*out)->message_key->data, from->message_key->data, MESSAGE_KEY_LEN);
     return rc;
@@ -281,7 +281,7 @@ sck_floe_open_segment(struct sck_floe *floe, uint64_t index, bool is_final, cons
     floe->has_key = false;
     if (plain_len > 0)
         sck_wipe(out, plain_len);
-    return ready ? sck_fail(err, SCK_E_AUTHENTIC, "encrypted file: segment %llu was altered",
-                            (unsigned long long)index)
-                 : broken(err);
+    return ready
+               ? sck_fail(err, SCK_E_AUTHENTIC, "encrypted file: segment %llu was altered", (unsigned long long)index)
+               : broken(err);
 }

@@ -37,8 +37,7 @@ put_owner(struct sck_buf *out, const char *label, uint8_t kind, uint32_t generat
 }
 
 void
-sck_kek_name_input(enum sck_owner_kind kind, uint32_t generation, const void *id, size_t id_len,
-                   struct sck_buf *out)
+sck_kek_name_input(enum sck_owner_kind kind, uint32_t generation, const void *id, size_t id_len, struct sck_buf *out)
 {
     put_owner(out, "kek-name/v1", (uint8_t)kind, generation, id, id_len);
 }
@@ -108,8 +107,8 @@ sck_kek_name_plain(const char *prefix, enum sck_owner_kind kind, uint32_t genera
     if (rc != SCK_OK)
         return rc;
     if ((id_len == 0) != (kind == SCK_OWNER_FILES) || id_len > SCK_SCOPE_ID_MAX)
-        return sck_fail(err, SCK_E_USAGE,
-                        "KEK name: an id has 1 to %d bytes, and the KEK of files has none", SCK_SCOPE_ID_MAX);
+        return sck_fail(err, SCK_E_USAGE, "KEK name: an id has 1 to %d bytes, and the KEK of files has none",
+                        SCK_SCOPE_ID_MAX);
     if (generation == 0)
         return sck_fail(err, SCK_E_USAGE, "KEK name: generations start at 1");
     if (kind == SCK_OWNER_SUBJECT && generation == 1 && write_direct(prefix, id, id_len, out))

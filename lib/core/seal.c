@@ -19,8 +19,8 @@
 #define AT_CIPHERTEXT (AT_COMMIT + COMMIT_LEN)
 
 static enum sck_code
-derive(const struct sck_secret *dek, const uint8_t *salt, const uint8_t *aad, size_t aad_len,
-       struct sck_secret **okm, struct sck_err *err)
+derive(const struct sck_secret *dek, const uint8_t *salt, const uint8_t *aad, size_t aad_len, struct sck_secret **okm,
+       struct sck_err *err)
 {
     static const char label[16] = "scopekey-seal/v1";
     uint8_t info[sizeof label + SCK_SHA256_LEN];

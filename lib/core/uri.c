@@ -120,8 +120,7 @@ unknown_attribute(const char *name, size_t len, struct sck_err *err)
     struct sck_buf shown;
     sck_buf_init(&shown, 128);
     sck_text_escape(name, len < 24 ? len : 24, &shown);
-    enum sck_code rc = sck_fail(err, SCK_E_USAGE,
-                                "unknown attribute \"%s\": there are version, type and pin-source",
+    enum sck_code rc = sck_fail(err, SCK_E_USAGE, "unknown attribute \"%s\": there are version, type and pin-source",
                                 sck_buf_str(&shown));
     sck_buf_clear(&shown);
     return rc;

@@ -131,11 +131,11 @@ altered_heads_are_refused(void **state)
     EXPECT_OK(sck_container_encode(&c, &head, &err));
     assert_int_equal(head.len, 72);
     uint8_t bad[72];
-#define REFUSED(at, value, message)                                                                                 \
-    do {                                                                                                            \
-        memcpy(bad, head.data, sizeof bad);                                                                         \
-        bad[at] = (value);                                                                                          \
-        EXPECT_FAIL(decode(bad, sizeof bad, &out, &err), SCK_E_AUTHENTIC, "file header: " message);                 \
+#define REFUSED(at, value, message)                                                                                  \
+    do {                                                                                                             \
+        memcpy(bad, head.data, sizeof bad);                                                                          \
+        bad[at] = (value);                                                                                           \
+        EXPECT_FAIL(decode(bad, sizeof bad, &out, &err), SCK_E_AUTHENTIC, "file header: " message);                  \
     } while (0)
     REFUSED(0, 0, "not a Scopekey file");
     REFUSED(7, 0x0D, "not a Scopekey file");
@@ -184,7 +184,7 @@ static void
 metadata_values_are_checked(void **state)
 {
     (void)state;
-#define FAILS(meta, message)                                                                                        \
+#define FAILS(meta, message)                                                                                         \
     EXPECT_FAIL(encode_meta(meta, sizeof(meta) - 1, &err), SCK_E_USAGE, "file header: " message)
 #define BAD "a metadata value is malformed"
     FAILS("\0\1\0\3abc", BAD);
@@ -287,9 +287,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(encode_and_decode_are_inverse), cmocka_unit_test(every_changed_byte_is_noticed),
-        cmocka_unit_test(altered_heads_are_refused),     cmocka_unit_test(metadata_values_are_checked),
-        cmocka_unit_test(values_are_found),              cmocka_unit_test(slots_are_outside_the_aad),
+        cmocka_unit_test(encode_and_decode_are_inverse),
+        cmocka_unit_test(every_changed_byte_is_noticed),
+        cmocka_unit_test(altered_heads_are_refused),
+        cmocka_unit_test(metadata_values_are_checked),
+        cmocka_unit_test(values_are_found),
+        cmocka_unit_test(slots_are_outside_the_aad),
         cmocka_unit_test(key_reference_has_its_documented_form),
     };
     return cmocka_run_group_tests_name("core/container", tests, NULL, NULL);

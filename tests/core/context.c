@@ -183,17 +183,33 @@ malformed_values_are_refused(void **state)
         size_t at;
         const char *value;
     } bad[] = {
-        {0, "2025-06-14T12:30:00+00:00"}, {0, "2025-02-30T00:00:00Z"}, {0, ""},       {1, "test"},
-        {1, "Production"},                {2, "2"},                    {2, "01"},     {3, "0"},
-        {3, "01"},                        {3, "4294967296"},           {4, "x"},      {4, "0190163D-8694-739B-AEA5-966C26F8AD91"},
-        {5, "unknown"},                   {5, ""},                     {6, "alice"},  {6, "subject/%61"},
+        {0, "2025-06-14T12:30:00+00:00"},
+        {0, "2025-02-30T00:00:00Z"},
+        {0, ""},
+        {1, "test"},
+        {1, "Production"},
+        {2, "2"},
+        {2, "01"},
+        {3, "0"},
+        {3, "01"},
+        {3, "4294967296"},
+        {4, "x"},
+        {4, "0190163D-8694-739B-AEA5-966C26F8AD91"},
+        {5, "unknown"},
+        {5, ""},
+        {6, "alice"},
+        {6, "subject/%61"},
         {6, "subject/a/tls"},
     };
     struct sck_pair good[8] = {
-        pair("created", "2025-06-14T12:30:00Z"), pair("env", "production"),
-        pair("format", "1"),                     pair("generation", "1"),
-        pair("id", "0190163d-8694-739b-aea5-966c26f8ad91"), pair("purpose", "seal"),
-        pair("scope", "subject/alice"),          pair("x_a", ""),
+        pair("created", "2025-06-14T12:30:00Z"),
+        pair("env", "production"),
+        pair("format", "1"),
+        pair("generation", "1"),
+        pair("id", "0190163d-8694-739b-aea5-966c26f8ad91"),
+        pair("purpose", "seal"),
+        pair("scope", "subject/alice"),
+        pair("x_a", ""),
     };
     EXPECT_OK(decode_pairs(good, 8, &err));
     EXPECT_OK(decode_pairs(good, 7, &err));
@@ -211,8 +227,7 @@ malformed_values_are_refused(void **state)
         char message[100];
         memcpy(pairs, good, i * sizeof good[0]);
         memcpy(pairs + i, good + i + 1, (7 - i) * sizeof good[0]);
-        (void)snprintf(message, sizeof message,
-                       "encryption context: %s is missing, or an unknown name is there",
+        (void)snprintf(message, sizeof message, "encryption context: %s is missing, or an unknown name is there",
                        (const char *)good[i].key.data);
         EXPECT_FAIL(decode_pairs(pairs, 7, &err), SCK_E_CONTEXT, message);
     }
@@ -232,8 +247,8 @@ malformed_pairs_are_refused(void **state)
     sck_buf_init(&buf, 3 * SCK_PAIRS_BYTES_MAX);
 #define ENCODE_FAILS(n, message) EXPECT_FAIL(sck_pairs_encode(pairs, n, &buf, &err), SCK_E_CONTEXT, message)
     static const char bad_name[] = "encryption context: a name is 1 to 32 of a-z 0-9 _ and starts with a letter";
-    static const char *const names[] = {"", "A", "1a", "_a", "a-b", "a.b", "\xC3\xBC",
-                                        "a23456789012345678901234567890123"};
+    static const char *const names[] = {"",    "A",   "1a",       "_a",
+                                        "a-b", "a.b", "\xC3\xBC", "a23456789012345678901234567890123"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         pairs[0] = pair(names[i], "");
         ENCODE_FAILS(1, bad_name);
@@ -255,8 +270,9 @@ malformed_pairs_are_refused(void **state)
     pairs[0] = pair("a", big);
     ENCODE_FAILS(1, "encryption context: it has 8193 bytes, and may have 8192");
 #undef ENCODE_FAILS
-#define DECODE_FAILS(bytes, message)                                                                                \
-    EXPECT_FAIL(sck_pairs_decode((const uint8_t *)bytes, sizeof(bytes) - 1, out, &count, &err), SCK_E_CONTEXT, message)
+#define DECODE_FAILS(bytes, message)                                                                                 \
+    EXPECT_FAIL(sck_pairs_decode((const uint8_t *)bytes, sizeof(bytes) - 1, out, &count, &err), SCK_E_CONTEXT,       \
+                message)
     EXPECT_OK(sck_pairs_decode((const uint8_t *)"\0\0", 2, out, &count, &err));
     assert_int_equal(count, 0);
     DECODE_FAILS("\0\0\0", "encryption context: it is cut short, or something follows it");
@@ -290,8 +306,7 @@ bad_callers_pairs_are_refused(void **state)
         (void)snprintf(key, sizeof key, "x_%d", i);
         EXPECT_OK(sck_context_add(&ctx, key, "", 0, &err));
     }
-    EXPECT_FAIL(sck_context_add(&ctx, "x_z", "", 0, &err), SCK_E_CONTEXT,
-                "encryption context: more than 32 pairs");
+    EXPECT_FAIL(sck_context_add(&ctx, "x_z", "", 0, &err), SCK_E_CONTEXT, "encryption context: more than 32 pairs");
     sck_context_clear(&ctx);
     example(&ctx);
     static char big[SCK_CONTEXT_BYTES_MAX];
@@ -314,11 +329,11 @@ incomplete_contexts_are_refused(void **state)
     struct sck_context ctx;
     uint8_t hash[SCK_SHA256_LEN];
     example(&good);
-#define REFUSED(change, message)                                                                                    \
-    do {                                                                                                            \
-        ctx = good;                                                                                                 \
-        change;                                                                                                     \
-        EXPECT_FAIL(sck_context_hash(&ctx, hash, &err), SCK_E_CONTEXT, "encryption context: " message);             \
+#define REFUSED(change, message)                                                                                     \
+    do {                                                                                                             \
+        ctx = good;                                                                                                  \
+        change;                                                                                                      \
+        EXPECT_FAIL(sck_context_hash(&ctx, hash, &err), SCK_E_CONTEXT, "encryption context: " message);              \
     } while (0)
     REFUSED(ctx.scope.kind = (enum sck_scope_kind)0, "the scope is missing");
     REFUSED(ctx.generation = 0, "generations start at 1");
@@ -348,7 +363,7 @@ text_form_is_strict(void **state)
     assert_string_equal(sck_buf_str(&buf), good);
     sck_context_clear(&ctx);
     sck_buf_clear(&buf);
-#define REFUSED(text, message)                                                                                      \
+#define REFUSED(text, message)                                                                                       \
     EXPECT_FAIL(sck_context_parse(text, strlen(text), &ctx, &err), SCK_E_CONTEXT, "encryption context: " message)
 #define HEAD "subjectId=a;timestamp=2025-06-14T12%3A30%3A00Z;version=1;env=production;generation=1;"
 #define ID "id=0190163d-8694-739b-aea5-966c26f8ad91;"
@@ -363,7 +378,8 @@ text_form_is_strict(void **state)
     REFUSED("subjectId=a;version=1", "timestamp is not at its place");
     REFUSED("subjectId=a;timestamp=2025-06-14T12:30:00Z", "a value: byte 14 must be written %3A");
     REFUSED("subjectId=a;timestamp=2025-06-14", "the value of timestamp is malformed");
-    REFUSED("subjectId=a;timestamp=2025-06-14T12%3a30%3A00Z", "a value: byte 14: hex digits are written in upper case");
+    REFUSED("subjectId=a;timestamp=2025-06-14T12%3a30%3A00Z",
+            "a value: byte 14: hex digits are written in upper case");
     REFUSED("subjectId=a;timestamp=2025-06-14T12%3A30%3A00Z;version=2", "the value of version is malformed");
     REFUSED(HEAD "id=x;purpose=seal", "the value of id is malformed");
     REFUSED(HEAD ID "purpose=other", "the value of purpose is malformed");
@@ -371,8 +387,7 @@ text_form_is_strict(void **state)
     REFUSED(HEAD ID "purpose=seal;y=1", "a caller's name is \"x_\" and 1 to 30 of a-z 0-9 _");
     REFUSED(HEAD ID "purpose=seal;x_b=1;x_a=1", "x_a is out of order");
     REFUSED(HEAD ID "purpose=seal;x_b=1;x_b=1", "x_b is given twice");
-    REFUSED(HEAD ID "purpose=seal;x_b=%0A",
-            "the value of x_b is not UTF-8 without control characters, or too long");
+    REFUSED(HEAD ID "purpose=seal;x_b=%0A", "the value of x_b is not UTF-8 without control characters, or too long");
     REFUSED(HEAD ID "purpose=seal;x_b=a=b", "a value: byte 2 must be written %3D");
     REFUSED(HEAD ID, "it is not NAME=VALUE;NAME=VALUE...");
 #undef HEAD
@@ -394,10 +409,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(encode_and_decode_are_inverse), cmocka_unit_test(order_of_adding_does_not_matter),
-        cmocka_unit_test(every_changed_byte_is_noticed), cmocka_unit_test(malformed_values_are_refused),
-        cmocka_unit_test(malformed_pairs_are_refused),   cmocka_unit_test(bad_callers_pairs_are_refused),
-        cmocka_unit_test(incomplete_contexts_are_refused), cmocka_unit_test(text_form_is_strict),
+        cmocka_unit_test(encode_and_decode_are_inverse),
+        cmocka_unit_test(order_of_adding_does_not_matter),
+        cmocka_unit_test(every_changed_byte_is_noticed),
+        cmocka_unit_test(malformed_values_are_refused),
+        cmocka_unit_test(malformed_pairs_are_refused),
+        cmocka_unit_test(bad_callers_pairs_are_refused),
+        cmocka_unit_test(incomplete_contexts_are_refused),
+        cmocka_unit_test(text_form_is_strict),
         cmocka_unit_test(purposes_have_names),
     };
     return cmocka_run_group_tests_name("core/context", tests, NULL, NULL);

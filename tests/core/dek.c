@@ -123,11 +123,11 @@ malformed_wrapped_deks_are_refused(void **state)
         EXPECT_FAIL(sck_wrapped_decode(good, len, &w, &err), SCK_E_AUTHENTIC, cut);
     memcpy(bad, good, sizeof good);
     EXPECT_FAIL(sck_wrapped_decode(bad, sizeof bad, &w, &err), SCK_E_AUTHENTIC, cut);
-#define REFUSED(at, value, message)                                                                                 \
-    do {                                                                                                            \
-        memcpy(bad, good, sizeof good);                                                                             \
-        bad[at] = value;                                                                                            \
-        EXPECT_FAIL(sck_wrapped_decode(bad, sizeof good, &w, &err), SCK_E_AUTHENTIC, "wrapped DEK: " message);      \
+#define REFUSED(at, value, message)                                                                                  \
+    do {                                                                                                             \
+        memcpy(bad, good, sizeof good);                                                                              \
+        bad[at] = value;                                                                                             \
+        EXPECT_FAIL(sck_wrapped_decode(bad, sizeof good, &w, &err), SCK_E_AUTHENTIC, "wrapped DEK: " message);       \
     } while (0)
     REFUSED(0, 2, "unknown format version");
     REFUSED(1, 0, "unknown keeper");
@@ -209,7 +209,7 @@ seal_round_trip_and_changes(void **state)
         assert_true(sck_bytes_equal(out->data, out->len, c.plain, c.plain_len));
         sck_secret_free(&out);
         for (size_t at = 0; at < c.sealed.len; at++) {
-            const char *want = at < 2 ? "short seal: unknown version or suite"
+            const char *want = at < 2    ? "short seal: unknown version or suite"
                                : at < 66 ? "short seal: it was made with another key or context, or altered"
                                          : "short seal: the data was altered";
             c.sealed.data[at] ^= (uint8_t)(1 + prop_below(&p, 255));
@@ -251,8 +251,7 @@ seal_limits(void **state)
                 "short seal: the data has 0 bytes, and may have 1 to 1048576");
     EXPECT_FAIL(sck_seal(dek, salt, NULL, 0, big, SCK_SEAL_MAX + 1, &buf, &err), SCK_E_USAGE,
                 "short seal: the data has 1048577 bytes, and may have 1 to 1048576");
-    EXPECT_FAIL(sck_seal(shorter, salt, NULL, 0, big, 1, &buf, &err), SCK_E_USAGE,
-                "short seal: a DEK has 32 bytes");
+    EXPECT_FAIL(sck_seal(shorter, salt, NULL, 0, big, 1, &buf, &err), SCK_E_USAGE, "short seal: a DEK has 32 bytes");
     assert_int_equal(buf.len, 0);
     EXPECT_OK(sck_seal(dek, salt, NULL, 0, big, SCK_SEAL_MAX, &buf, &err));
     EXPECT_OK(sck_seal_open(dek, NULL, 0, buf.data, buf.len, &out, &err));
@@ -270,9 +269,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(payload_round_trip_and_changes),     cmocka_unit_test(payload_of_any_other_length_is_refused),
-        cmocka_unit_test(wrapped_round_trip_and_changes),     cmocka_unit_test(malformed_wrapped_deks_are_refused),
-        cmocka_unit_test(keepers_have_names),                 cmocka_unit_test(seal_round_trip_and_changes),
+        cmocka_unit_test(payload_round_trip_and_changes),
+        cmocka_unit_test(payload_of_any_other_length_is_refused),
+        cmocka_unit_test(wrapped_round_trip_and_changes),
+        cmocka_unit_test(malformed_wrapped_deks_are_refused),
+        cmocka_unit_test(keepers_have_names),
+        cmocka_unit_test(seal_round_trip_and_changes),
         cmocka_unit_test(seal_limits),
     };
     return cmocka_run_group_tests_name("core/dek", tests, NULL, NULL);

@@ -406,10 +406,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_answers),               cmocka_unit_test(round_trips_of_every_length),
-        cmocka_unit_test(every_flip_is_refused),       cmocka_unit_test(every_truncation_is_refused),
-        cmocka_unit_test(moved_segments_are_refused),  cmocka_unit_test(refusals_say_why),
-        cmocka_unit_test(wrong_uses_are_refused),      cmocka_unit_test(keys_rotate_at_two_to_the_twenty),
+        cmocka_unit_test(known_answers),
+        cmocka_unit_test(round_trips_of_every_length),
+        cmocka_unit_test(every_flip_is_refused),
+        cmocka_unit_test(every_truncation_is_refused),
+        cmocka_unit_test(moved_segments_are_refused),
+        cmocka_unit_test(refusals_say_why),
+        cmocka_unit_test(wrong_uses_are_refused),
+        cmocka_unit_test(keys_rotate_at_two_to_the_twenty),
     };
     return cmocka_run_group_tests_name("core/floe", tests, NULL, NULL);
 }

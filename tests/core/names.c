@@ -28,8 +28,9 @@ kek_names_do_not_collide(void **state)
 {
     (void)state;
     enum { N = 20000 };
-    static const char *const alike[] = {"user.1", "user@1", "user_1", "USER.1", "user-1", "user 1", "user-2e1",
-                                        "user/1", "h--x", "k--x", "-", "--", "rotate", "x/rotate", ".", ".."};
+    static const char *const alike[] = {"user.1",   "user@1",   "user_1", "USER.1", "user-1", "user 1",
+                                        "user-2e1", "user/1",   "h--x",   "k--x",   "-",      "--",
+                                        "rotate",   "x/rotate", ".",      ".."};
     struct prop p;
     prop_init(&p, "KEK names");
     char **names = calloc(4 * N, sizeof *names);
@@ -215,7 +216,8 @@ static const uint8_t blob[] = {0, 1, 2, 3};
 static struct row
 example_row(void)
 {
-    struct row r = {"keys", {7}, {"id", "name", "version", "expires", "pub"}, {{SCK_VALUE_NULL, 0, NULL, 0}}, COLUMNS};
+    struct row r = {
+        "keys", {7}, {"id", "name", "version", "expires", "pub"}, {{SCK_VALUE_NULL, 0, NULL, 0}}, COLUMNS};
     r.values[0] = (struct sck_value){SCK_VALUE_BLOB, 0, blob, sizeof blob};
     r.values[1] = (struct sck_value){SCK_VALUE_TEXT, 0, (const uint8_t *)"tls", 3};
     r.values[2] = (struct sck_value){SCK_VALUE_INT, 2, NULL, 0};
@@ -242,11 +244,11 @@ every_change_of_a_row_changes_its_mac(void **state)
     size_t n = 0;
     struct row r = example_row();
     mac_row(&r, macs[n++]);
-#define CHANGED(change)                                                                                             \
-    do {                                                                                                            \
-        r = example_row();                                                                                          \
-        change;                                                                                                     \
-        mac_row(&r, macs[n++]);                                                                                     \
+#define CHANGED(change)                                                                                              \
+    do {                                                                                                             \
+        r = example_row();                                                                                           \
+        change;                                                                                                      \
+        mac_row(&r, macs[n++]);                                                                                      \
     } while (0)
     CHANGED(r.table = "key");
     CHANGED(r.catalog[15] = 1);
@@ -284,8 +286,8 @@ row_encoding_is_injective(void **state)
             r[k].count = 1 + prop_below(&p, 2);
             for (size_t c = 0; c < 2; c++) {
                 (void)prop_word(&p, "ab", "ab", texts[k][c], 2);
-                r[k].values[c] = (struct sck_value){SCK_VALUE_TEXT, 0, (const uint8_t *)texts[k][c],
-                                                    strlen(texts[k][c])};
+                r[k].values[c] =
+                    (struct sck_value){SCK_VALUE_TEXT, 0, (const uint8_t *)texts[k][c], strlen(texts[k][c])};
             }
             (void)prop_word(&p, "ab", "ab", texts[k][2], 2);
             r[k].table = texts[k][2];

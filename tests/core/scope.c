@@ -145,8 +145,7 @@ static void
 bad_text_is_refused(void **state)
 {
     (void)state;
-    static const char no_kind[] =
-        "scope: it does not begin with \"subject/\", \"file/\", \"client/\" or \"system/\"";
+    static const char no_kind[] = "scope: it does not begin with \"subject/\", \"file/\", \"client/\" or \"system/\"";
     EXPECT_FAIL(parse("", &err), SCK_E_USAGE, no_kind);
     EXPECT_FAIL(parse("subject", &err), SCK_E_USAGE, no_kind);
     EXPECT_FAIL(parse("Subject/a", &err), SCK_E_USAGE, no_kind);
@@ -169,8 +168,7 @@ bad_text_is_refused(void **state)
     EXPECT_FAIL(parse("subject/%%25", &err), SCK_E_USAGE,
                 "scope: the id: byte 1: \"%\" is not followed by two hex digits");
     EXPECT_FAIL(parse("subject/%00", &err), SCK_E_USAGE, "scope: the id is not UTF-8 without control characters");
-    EXPECT_FAIL(parse("subject/%C3%28", &err), SCK_E_USAGE,
-                "scope: the id is not UTF-8 without control characters");
+    EXPECT_FAIL(parse("subject/%C3%28", &err), SCK_E_USAGE, "scope: the id is not UTF-8 without control characters");
     EXPECT_FAIL(parse("subject/..", &err), SCK_E_USAGE, "scope: the id may not be \".\" or \"..\"");
     struct sck_scope scope;
     EXPECT_FAIL(sck_scope_parse("subject/a\0b", 11, &scope, &err), SCK_E_USAGE,
@@ -181,7 +179,7 @@ static void
 look_alikes_stay_apart(void **state)
 {
     (void)state;
-    static const char *const ids[] = {"user.1", "user@1", "user_1", "USER.1", "user 1", "user/1",  "user%1",
+    static const char *const ids[] = {"user.1",   "user@1", "user_1", "USER.1",   "user 1",   "user/1",    "user%1",
                                       "user%2F1", "user-1", "user~1", "\xC3\xBC", "\xC3\xA9", "u\xCC\x88", "..."};
     enum { N = sizeof ids / sizeof ids[0] };
     struct sck_scope scopes[N];

@@ -183,9 +183,9 @@ bad_paths_are_refused(void **state)
     EXPECT_FAIL(parse("scopekey:subject/alice/-x", &err), SCK_E_USAGE, bad_name);
     EXPECT_FAIL(parse("scopekey:subject/alice/t%2Fls", &err), SCK_E_USAGE, bad_name);
     EXPECT_FAIL(parse("scopekey:subject/alice/t~", &err), SCK_E_USAGE, bad_name);
-    EXPECT_FAIL(parse("scopekey:subject/alice/a2345678901234567890123456789012345678901234567890123456789012345",
-                      &err),
-                SCK_E_USAGE, bad_name);
+    EXPECT_FAIL(
+        parse("scopekey:subject/alice/a2345678901234567890123456789012345678901234567890123456789012345", &err),
+        SCK_E_USAGE, bad_name);
     EXPECT_OK(parse("scopekey:subject/alice/a234567890123456789012345678901234567890123456789012345678901234", &err));
     EXPECT_FAIL(parse("scopekey:subject/alice/", &err), SCK_E_USAGE,
                 "key URI: the key name is empty: leave out the last \"/\" to name the scope");
@@ -211,8 +211,8 @@ bad_queries_are_refused(void **state)
 {
     (void)state;
     static const char version[] = "key URI: version is a number from 1 to 4294967295 without leading zeros";
-    static const char *const numbers[] = {"0", "00", "01", "1e1", "-1", "+1", " 1", "1 ", "4294967296", "0x1",
-                                          "18446744073709551617"};
+    static const char *const numbers[] = {
+        "0", "00", "01", "1e1", "-1", "+1", " 1", "1 ", "4294967296", "0x1", "18446744073709551617"};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         char text[80];
         (void)snprintf(text, sizeof text, "scopekey:subject/alice/tls?version=%s", numbers[i]);
@@ -272,7 +272,7 @@ bad_labels_are_refused(void **state)
     (void)state;
     struct sck_scope scope;
     char name[SCK_KEY_NAME_MAX + 1];
-#define REFUSED(text, message)                                                                                      \
+#define REFUSED(text, message)                                                                                       \
     EXPECT_FAIL(sck_label_parse(text, sizeof(text) - 1, &scope, name, &err), SCK_E_USAGE, message)
     REFUSED("", "label: scope: it does not begin with \"subject/\", \"file/\", \"client/\" or \"system/\"");
     REFUSED("my key", "label: scope: it does not begin with \"subject/\", \"file/\", \"client/\" or \"system/\"");
@@ -290,10 +290,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(format_and_parse_are_inverse),         cmocka_unit_test(label_format_and_parse_are_inverse),
-        cmocka_unit_test(different_keys_have_different_labels), cmocka_unit_test(documented_examples),
-        cmocka_unit_test(bad_paths_are_refused),                cmocka_unit_test(bad_queries_are_refused),
-        cmocka_unit_test(failure_leaves_nothing),               cmocka_unit_test(bad_labels_are_refused),
+        cmocka_unit_test(format_and_parse_are_inverse),
+        cmocka_unit_test(label_format_and_parse_are_inverse),
+        cmocka_unit_test(different_keys_have_different_labels),
+        cmocka_unit_test(documented_examples),
+        cmocka_unit_test(bad_paths_are_refused),
+        cmocka_unit_test(bad_queries_are_refused),
+        cmocka_unit_test(failure_leaves_nothing),
+        cmocka_unit_test(bad_labels_are_refused),
     };
     return cmocka_run_group_tests_name("core/uri", tests, NULL, NULL);
 }

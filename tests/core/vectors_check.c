@@ -302,8 +302,8 @@ short_seal(void **state)
     expect_hex("seal_okm", okm, sizeof okm);
     EXPECT_OK(sck_secret_from(in.dek, 32, &dek, &err));
     sck_buf_init(&sealed, 1024);
-    EXPECT_OK(sck_seal(dek, salt, in.context.data, in.context.len, (const uint8_t *)plain, strlen(plain), &sealed,
-                       &err));
+    EXPECT_OK(
+        sck_seal(dek, salt, in.context.data, in.context.len, (const uint8_t *)plain, strlen(plain), &sealed, &err));
     expect_buf("seal", &sealed);
     sck_buf_clear(&sealed);
     sck_secret_free(&dek);
@@ -456,10 +456,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ids_and_uris),    cmocka_unit_test(contexts),
-        cmocka_unit_test(names_and_tombstones), cmocka_unit_test(wrapped_deks),
-        cmocka_unit_test(short_seal),      cmocka_unit_test(catalog_row),
-        cmocka_unit_test(rest_ciphertext), cmocka_unit_test(small_file),
+        cmocka_unit_test(ids_and_uris),
+        cmocka_unit_test(contexts),
+        cmocka_unit_test(names_and_tombstones),
+        cmocka_unit_test(wrapped_deks),
+        cmocka_unit_test(short_seal),
+        cmocka_unit_test(catalog_row),
+        cmocka_unit_test(rest_ciphertext),
+        cmocka_unit_test(small_file),
         cmocka_unit_test(documents_print_every_vector),
     };
     return cmocka_run_group_tests_name("core/vectors", tests, set_up, tear_down);
