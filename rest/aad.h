@@ -4,24 +4,16 @@
 #define SCK_REST_AAD_H
 
 #include "lib/base/crypto.h"
+#include "lib/core/pairs.h"
 
-#define SCK_REST_CONTEXT_PAIRS_MAX 32
-#define SCK_REST_CONTEXT_BYTES_MAX 8192
 #define SCK_REST_FLAG_TEXT 0
 #define SCK_REST_FLAG_BYTES 1
 
-/* A caller's pair; borrowed. */
-struct sck_rest_pair {
-    const char *key;            /* [a-z][a-z0-9_]{0,31} */
-    struct sck_bytes value;
-};
-
 /*
- * Append "scopekey-rest/v1" ‖ u16 length ‖ key_id ‖ u32 version ‖ u16 count ‖ pairs (u16 length ‖ key ‖ u16 length ‖
- * value), sorting `pairs` by key.  SCK_E_USAGE, with a message for the client: a malformed or repeated key, more than
- * 32 pairs, more than 8 KiB of context.
+ * Append "scopekey-rest/v1" ‖ u16 length ‖ key_id ‖ u32 version ‖ canonical pairs (lib/core/pairs.h).  SCK_E_USAGE, with
+ * a message for the client, when the pairs are malformed; SCK_E_MEMORY.
  */
-SCK_MUST_CHECK enum sck_code sck_rest_aad(const char *key_id, uint32_t version, struct sck_rest_pair *pairs,
+SCK_MUST_CHECK enum sck_code sck_rest_aad(const char *key_id, uint32_t version, const struct sck_pair *pairs,
                                           size_t count, struct sck_buf *out, struct sck_err *err);
 
 /* 01 ‖ u32 version ‖ nonce[12] ‖ ciphertext ‖ tag */

@@ -59,8 +59,8 @@ check_key(const uint8_t *key, size_t len, const char *what, struct sck_err *err)
                         "%s is empty or has characters that are not printable ASCII: "
                         "make one by `openssl rand -hex 32`", what);
     if (len < SCK_API_KEY_SHORT)
-        sck_log(SCK_LOG_WARNING, "rest.auth", "%s is shorter than %d bytes: make a longer one by `openssl rand -hex 32`",
-                what, SCK_API_KEY_SHORT);
+        sck_log(SCK_LOG_WARNING, "rest.auth",
+                "%s is shorter than %d bytes: make a longer one by `openssl rand -hex 32`", what, SCK_API_KEY_SHORT);
     return SCK_OK;
 }
 
@@ -140,8 +140,10 @@ sck_auth_new(const struct sck_auth_source *source, const char *scopes, struct sc
     memcpy(auth->client.id, "default", sizeof "default");
     auth->client.scopes = scopes;
     enum sck_code rc = sck_scope_make(SCK_SCOPE_CLIENT, "default", 7, &auth->client.scope, err);
-    if (rc == SCK_OK)
+    if (rc == SCK_OK) {
         rc = sck_scope_patterns_check(scopes, err);
+        sck_err_prefix(err, "scopekey.conf, [client default] scopes");
+    }
     if (rc == SCK_OK)
         rc = load(auth, source, err);
     if (rc != SCK_OK)

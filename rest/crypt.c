@@ -40,8 +40,8 @@ sck_crypt_new(const char *conf_path, struct sck_crypt **out, struct sck_err *err
         crypt->cipher = EVP_CIPHER_fetch(crypt->libctx, CIPHER_NAME, "provider=scopekey");
     if (crypt->cipher == NULL)
         rc = sck_fail(err, SCK_E_CONFIG,
-                      "cannot load OpenSSL provider scopekey with cipher " CIPHER_NAME " from %s: install it there, or "
-                      "say where it is by OPENSSL_MODULES", dir);
+                      "cannot load OpenSSL provider scopekey with cipher " CIPHER_NAME " from %s: install it "
+                      "there, or say where it is by OPENSSL_MODULES", dir);
 out:
     ERR_clear_error();
     if (rc != SCK_OK)
@@ -65,8 +65,8 @@ sck_crypt_free(struct sck_crypt **crypt)
 }
 
 /*
- * The first thing the provider said, as our own code.  Its reasons are our codes plus 100 (provider/error.c); an empty
- * queue is EVP's way to say that a tag did not match.
+ * The first thing the provider said, as our own code.  Its reasons are our codes plus 100 (provider/error.c); an
+ * empty queue is EVP's way to say that a tag did not match.
  */
 static enum sck_code
 provider_failure(bool opening, struct sck_err *err)

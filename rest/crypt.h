@@ -19,14 +19,17 @@ SCK_MUST_CHECK enum sck_code sck_crypt_new(const char *conf_path, struct sck_cry
 void sck_crypt_free(struct sck_crypt **crypt);
 
 /*
- * AES-256-GCM under the version of the key that `key` describes.  The nonce is the provider's (docs/formats.md) and is
- * returned.  Appends ciphertext ‖ tag.  Codes of sck_ukey_gcm_seal().
+ * AES-256-GCM under the version of the key that `key` describes.  The nonce is the provider's (docs/formats.md) and
+ * is returned.  Appends ciphertext ‖ tag.  Codes of sck_ukey_gcm_seal().
  */
 SCK_MUST_CHECK enum sck_code sck_crypt_seal(struct sck_crypt *crypt, const struct sck_key_info *key,
                                             struct sck_bytes aad, const struct sck_secret *plain,
                                             uint8_t nonce[SCK_GCM_NONCE_LEN], struct sck_buf *out,
                                             struct sck_err *err);
-/* The opposite.  `sealed` is ciphertext ‖ tag, at least one byte of ciphertext.  SCK_E_AUTHENTIC: nothing is returned. */
+/*
+ * The opposite.  `sealed` is ciphertext ‖ tag, with at least one byte of ciphertext.  SCK_E_AUTHENTIC: nothing is
+ * returned.
+ */
 SCK_MUST_CHECK enum sck_code sck_crypt_open(struct sck_crypt *crypt, const struct sck_key_info *key,
                                             struct sck_bytes aad, const uint8_t nonce[SCK_GCM_NONCE_LEN],
                                             struct sck_bytes sealed, struct sck_secret **plain,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CHALLENGE "ApiKey realm=\"scopekey\", header=\"X-API-Key\""
 #define DISCARD_MAX (8 * 1024 * 1024)   /* bytes of an over-long body that are read for the sake of a polite 413 */
 #define DISCARD_EARLY (64 * 1024)       /* announced bytes that are read before a refusal that needs no body */
 
@@ -88,8 +89,7 @@ add_headers(struct MHD_Response *response, const struct sck_request *req)
     if (done && reply->allow[0] != '\0')
         done = MHD_add_response_header(response, "Allow", reply->allow) == MHD_YES;
     if (done && reply->challenge)
-        done = MHD_add_response_header(response, "WWW-Authenticate", "ApiKey realm=\"scopekey\", header=\"X-API-Key\"") ==
-               MHD_YES;
+        done = MHD_add_response_header(response, "WWW-Authenticate", CHALLENGE) == MHD_YES;
     if (done && reply->retry_after_s > 0) {
         (void)snprintf(number, sizeof number, "%d", reply->retry_after_s);
         done = MHD_add_response_header(response, "Retry-After", number) == MHD_YES;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define ALGORITHM "AES-256-GCM"
-#define AAD_MAX (16 + 2 + SCK_KEY_ID_MAX + 4 + SCK_REST_CONTEXT_BYTES_MAX + 64)
+#define AAD_MAX (16 + 2 + SCK_KEY_ID_MAX + 4 + SCK_PAIRS_BYTES_MAX)
 
 static const struct sck_json_member encrypt_members[] = {
     {"key_id", JSON_STRING, true},    {"plaintext", JSON_STRING, false}, {"plaintext_b64", JSON_STRING, false},
@@ -60,18 +60,19 @@ static enum sck_code
 make_aad(const struct sck_request *req, const json_t *body, uint32_t version, struct sck_buf *aad,
          struct sck_err *err)
 {
-    struct sck_rest_pair pairs[SCK_REST_CONTEXT_PAIRS_MAX];
+    struct sck_pair pairs[SCK_PAIRS_MAX];
     size_t count = 0;
     json_t *context = json_object_get(body, "context");
     const char *name;
     json_t *value;
     json_object_foreach(context, name, value) {
-        if (count == SCK_REST_CONTEXT_PAIRS_MAX)
-            return sck_fail(err, SCK_E_USAGE, "context has more than %d members", SCK_REST_CONTEXT_PAIRS_MAX);
+        if (count == SCK_PAIRS_MAX)
+            return sck_fail(err, SCK_E_USAGE, "context has more than %d members", SCK_PAIRS_MAX);
         if (!json_is_string(value))
             return sck_fail(err, SCK_E_USAGE, "The values in context must be strings");
-        pairs[count++] = (struct sck_rest_pair){
-            name, {(const uint8_t *)json_string_value(value), json_string_length(value)}};
+        pairs[count++] =
+            (struct sck_pair){{(const uint8_t *)name, strlen(name)},
+                              {(const uint8_t *)json_string_value(value), json_string_length(value)}};
     }
     sck_buf_reset(aad);
     return sck_rest_aad(req->key_id, version, pairs, count, aad, err);

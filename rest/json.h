@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Strict JSON: duplicates, unknown members, deep nesting and non-canonical base64 are refused, by name where possible.
+ * Strict JSON: duplicates, unknown members, deep nesting and non-canonical base64 are refused, by name where
+ * possible.
  * Messages of failures are written for the client: they hold no part of a value.
  */
 #ifndef SCK_REST_JSON_H

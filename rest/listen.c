@@ -82,8 +82,8 @@ sck_listen_open(const char *host, int port, bool insecure_plaintext, int *fd, ch
     enum sck_code rc;
     if (!insecure_plaintext && !is_loopback(found->ai_addr))
         rc = sck_fail(err, SCK_E_CONFIG,
-                      "refusing to listen on %s without TLS, which this version does not have: API keys and plaintext "
-                      "would cross the network readable. Listen on 127.0.0.1 behind a TLS proxy, or set "
+                      "refusing to listen on %s without TLS, which this version does not have: API keys and "
+                      "plaintext would cross the network readable. Listen on 127.0.0.1 behind a TLS proxy, or set "
                       "insecure_plaintext = true in [rest] of scopekey.conf", host);
     else
         rc = bind_and_listen(found, host, port, fd, where, err);

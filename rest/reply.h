@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Answers: JSON objects of the documented shapes.  Each function answers once and for all; a second one is ignored. */
+/* Answers: JSON objects of the documented shapes.  A request is answered once; a second answer is ignored. */
 #ifndef SCK_REST_REPLY_H
 #define SCK_REST_REPLY_H
 

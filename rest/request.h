@@ -32,7 +32,7 @@ struct sck_request {
 /* A request id of our own; `id` is "" when there is no randomness (and the request is then refused). */
 SCK_MUST_CHECK enum sck_code sck_request_id_make(const struct sck_clock *clock, char id[SCK_REQUEST_ID_MAX + 1],
                                                  struct sck_err *err);
-/* Append to the body, which then may be at most `max_len` bytes.  SCK_E_USAGE when it would be longer; SCK_E_MEMORY. */
+/* Append to the body, which then may be at most `max_len` bytes.  SCK_E_USAGE: it would be longer; SCK_E_MEMORY. */
 SCK_MUST_CHECK enum sck_code sck_request_append(struct sck_request *req, const void *data, size_t len,
                                                 size_t max_len, struct sck_err *err);
 /* Wipe and free what it holds. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Worker threads behind a bounded queue: what waits for token, keeper or database runs here, never in an I/O thread. */
+/* Worker threads behind a bounded queue: what waits for token, keeper or database never runs in an I/O thread. */
 #ifndef SCK_REST_WORK_H
 #define SCK_REST_WORK_H
 
