@@ -149,6 +149,7 @@ altered_heads_are_refused(void **state)
     REFUSED(51, 80, "the key slots are not behind the metadata");
     REFUSED(53, 1, "the size of key slots is wrong");
     REFUSED(55, 2, "the number of key slots is wrong");
+    REFUSED(55, 1, "the number of key slots is wrong");
     REFUSED(58, 0xFF, "the metadata's length is wrong");
     REFUSED(59, 0, "the metadata's length is wrong");
     REFUSED(63, 1, "reserved bytes are not zero");
@@ -270,6 +271,28 @@ slots_are_outside_the_aad(void **state)
 }
 
 static void
+slots_come_in_twos_to_eights(void **state)
+{
+    (void)state;
+    struct sck_container c;
+    struct sck_buf head;
+    uint8_t id[16] = {3};
+    for (uint16_t n = 0; n <= 10; n++) {
+        for (uint16_t size = 0; size <= 1536; size = (uint16_t)(size + 512)) {
+            bool good = n == 0 ? size == 0 : n >= 2 && n <= 8 && (size == 512 || size == 1024);
+            sck_container_init(&c, id, id, NULL, 0);
+            c.flags = n > 0 ? SCK_CONTAINER_SLOTS : 0;
+            c.slot_count = n;
+            c.slot_size = size;
+            c.body_off = c.slot_off + (uint32_t)n * size;
+            sck_buf_init(&head, SCK_CONTAINER_HEAD_MAX);
+            assert_int_equal(sck_container_encode(&c, &head, NULL), good ? SCK_OK : SCK_E_USAGE);
+            sck_buf_clear(&head);
+        }
+    }
+}
+
+static void
 key_reference_has_its_documented_form(void **state)
 {
     (void)state;
@@ -293,6 +316,7 @@ main(void)
         cmocka_unit_test(metadata_values_are_checked),
         cmocka_unit_test(values_are_found),
         cmocka_unit_test(slots_are_outside_the_aad),
+        cmocka_unit_test(slots_come_in_twos_to_eights),
         cmocka_unit_test(key_reference_has_its_documented_form),
     };
     return cmocka_run_group_tests_name("core/container", tests, NULL, NULL);

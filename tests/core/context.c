@@ -389,7 +389,11 @@ text_form_is_strict(void **state)
     REFUSED(HEAD ID "purpose=seal;x_b=1;x_b=1", "x_b is given twice");
     REFUSED(HEAD ID "purpose=seal;x_b=%0A", "the value of x_b is not UTF-8 without control characters, or too long");
     REFUSED(HEAD ID "purpose=seal;x_b=a=b", "a value: byte 2 must be written %3D");
+    REFUSED(HEAD "id=0190163d-8694-739b-aea5-966c26f8ad91", "purpose is missing");
     REFUSED(HEAD ID, "it is not NAME=VALUE;NAME=VALUE...");
+    static char big[9000] = HEAD ID "purpose=seal;x_a=";
+    memset(big + strlen(big), 'v', 8100);
+    REFUSED(big, "it has 8258 bytes, and may have 8192");
 #undef HEAD
 #undef ID
 #undef REFUSED

@@ -214,6 +214,9 @@ def file(v):
     first = run(0x00, 12)
     last = run(0x10, 12)
     v["file_segment_0"] = u32(0xFFFFFFFF) + first + gcm(v["file_segment_key"], first, u64(0) + b"\0", plain[:32])
+    far, far_nonce = (1 << 20) + 1, run(0x20, 12)
+    v["file_far_key"] = kdf(v["file_message_key"], b"DEK:" + u64(1 << 20), 32)
+    v["file_far_segment"] = u32(0xFFFFFFFF) + far_nonce + gcm(v["file_far_key"], far_nonce, u64(far) + b"\0", plain[:32])
     v["file_segment_1"] = u32(8 + 32) + last + gcm(v["file_segment_key"], last, u64(1) + b"\1", plain[32:])
 
 
