@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/cli.h"
+
+#include "lib/service/setup.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct values {
+    const char *pin_file;
+    const char *environment;
+    const char *module;
+    const char *token_label;
+    const char *token_serial;
+    const char *keeper;
+    const char *key_prefix;
+    const char *vault_addr;
+    const char *vault_mount;
+    const char *vault_namespace;
+    const char *vault_token_file;
+    const char *vault_admin_token_file;
+    const char *vault_ca_file;
+    bool insecure_http;
+    bool insecure_master;
+};
+
+static const struct sck_option options[] = {
+    {'p', "pin-file", SCK_OPTION_FILE, offsetof(struct values, pin_file), "FILE",
+     "file with the user PIN, 0600; its absolute path is recorded (otherwise asked on the terminal)", NULL, 0, 0},
+    {'e', "environment", SCK_OPTION_WORD, offsetof(struct values, environment), "NAME",
+     "part of every encryption context; default development", sck_words_environment, 0, 0},
+    {'m', "module", SCK_OPTION_FILE, offsetof(struct values, module), "FILE",
+     "PKCS#11 module of the token; default SoftHSM", NULL, 0, 0},
+    {'\0', "token-label", SCK_OPTION_TEXT, offsetof(struct values, token_label), "LABEL",
+     "use this initialised token; default a new SoftHSM token inside the set-up", NULL, 0, 0},
+    {'\0', "token-serial", SCK_OPTION_TEXT, offsetof(struct values, token_serial), "SERIAL",
+     "and this serial number, where two tokens share a label", NULL, 0, 0},
+    {'k', "keeper", SCK_OPTION_WORD, offsetof(struct values, keeper), "KEEPER", "where KEKs live; default token",
+     sck_words_keeper, 0, 0},
+    {'\0', "key-prefix", SCK_OPTION_TEXT, offsetof(struct values, key_prefix), "WORD",
+     "beginning of the KEKs' names at the keeper; default scopekey", NULL, 0, 0},
+    {'\0', "vault-addr", SCK_OPTION_TEXT, offsetof(struct values, vault_addr), "URL",
+     "keeper vault: address of Vault or OpenBao", NULL, 0, 0},
+    {'\0', "vault-mount", SCK_OPTION_TEXT, offsetof(struct values, vault_mount), "PATH",
+     "keeper vault: mount of the transit engine; default transit", NULL, 0, 0},
+    {'\0', "vault-namespace", SCK_OPTION_TEXT, offsetof(struct values, vault_namespace), "PATH",
+     "keeper vault: namespace", NULL, 0, 0},
+    {'\0', "vault-token-file", SCK_OPTION_FILE, offsetof(struct values, vault_token_file), "FILE",
+     "keeper vault: file with the data token, which may only encrypt, decrypt and rewrap", NULL, 0, 0},
+    {'\0', "vault-admin-token-file", SCK_OPTION_FILE, offsetof(struct values, vault_admin_token_file), "FILE",
+     "keeper vault: file with the admin token, which makes and deletes KEKs", NULL, 0, 0},
+    {'\0', "vault-ca-file", SCK_OPTION_FILE, offsetof(struct values, vault_ca_file), "FILE",
+     "keeper vault: CA certificates that are trusted instead of the system's", NULL, 0, 0},
+    {'\0', "insecure-http", SCK_OPTION_FLAG, offsetof(struct values, insecure_http), NULL,
+     "keeper vault: allow an http:// address", NULL, 0, 0},
+    {'\0', "insecure-master", SCK_OPTION_FLAG, offsetof(struct values, insecure_master), NULL,
+     "take a token that does not enforce the masters' templates (docs/tokens.md says what is lost)", NULL, 0, 0},
+    {0},
+};
+
+static enum sck_code
+run(struct sck_cli *cli, const void *values, char *const *operands, size_t count, struct sck_err *err)
+{
+    (void)operands;
+    (void)count;
+    const struct values *v = values;
+    if (cli->globals.config != NULL)
+        return sck_fail(err, SCK_E_USAGE, "init writes its own configuration: name its directory with --home");
+    const struct sck_setup setup = {
+        .home = cli->globals.home,
+        .pin_file = v->pin_file,
+        .environment = v->environment,
+        .module = v->module,
+        .token_label = v->token_label,
+        .token_serial = v->token_serial,
+        .keeper = v->keeper,
+        .key_prefix = v->key_prefix,
+        .vault_url = v->vault_addr,
+        .vault_mount = v->vault_mount,
+        .vault_namespace = v->vault_namespace,
+        .vault_token_file = v->vault_token_file,
+        .vault_admin_token_file = v->vault_admin_token_file,
+        .vault_ca_file = v->vault_ca_file,
+        .insecure_http = v->insecure_http,
+        .insecure_master = v->insecure_master,
+        .ask_pin = v->token_label != NULL ? sck_cli_ask_pin : sck_cli_ask_new_pin,
+    };
+    char *path = NULL;
+    enum sck_code code = sck_setup_init(&setup, sck_cli_progress, cli, &path, err);
+    if (code == SCK_OK && cli->globals.json)
+        code = sck_cli_print_json(stdout,
+                                  json_pack("{s:s, s:s, s:s}", "config", path, "keeper",
+                                            v->keeper != NULL ? v->keeper : "token", "environment",
+                                            v->environment != NULL ? v->environment : "development"),
+                                  err);
+    else if (code == SCK_OK && !cli->globals.quiet)
+        (void)printf("ready: %s\n", path);
+    free(path);
+    return code;
+}
+
+const struct sck_command sck_cmd_init = {
+    .name = "init",
+    .summary = "make a set-up: token, masters, catalog, configuration",
+    .operands = "",
+    .examples = "scopekey init --pin-file pin.txt\n"
+                "scopekey init --home ./d --pin-file pin.txt\n"
+                "scopekey init --pin-file pin.txt --keeper vault --vault-addr https://vault:8200 --vault-token-file "
+                "data.tok --vault-admin-token-file admin.tok\n",
+    .details = "Without --home the set-up is made in $SCOPEKEY_HOME, or in the user's state directory. A run that was "
+               "interrupted is continued by the next one. A token on which a master could be misused is refused.\n",
+    .options = options,
+    .values_size = sizeof(struct values),
+    .run = run,
+};
