@@ -52,10 +52,12 @@ print_owner(void *arg, const struct sck_owner_info *owner, struct sck_err *err)
     const bool *as_scope = arg;
     char scope[SCK_SCOPE_TEXT_MAX + 1];
     sck_scope_text(&owner->scope, scope);
+    const char *id = scope + strlen("subject/");
     if (*as_scope)
         (void)printf("%s\n", scope);
     else if (owner->scope.kind == SCK_SCOPE_SUBJECT)
-        (void)printf("%s\n", scope + strlen("subject/"));
+        /* A plain id is read as it stands; one that has to be escaped is offered as a scope. */
+        (void)printf("%s\n", strcmp(id, owner->scope.id) == 0 ? id : scope);
     return SCK_OK;
 }
 

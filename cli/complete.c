@@ -57,7 +57,7 @@ bash_values(const char *command, const struct sck_option *table)
         (void)printf("    \"%s --%s\"", command, o->name);
         if (o->letter != '\0')
             (void)printf(" | \"%s -%c\"", command, o->letter);
-        (void)printf(") kind=%s", bash_kind(o));
+        (void)printf(") kind=\"%s\"", bash_kind(o));
         if (o->word_at != NULL) {
             (void)printf(" list=\"");
             print_words(o->word_at);
@@ -188,12 +188,11 @@ print_bash(void)
         "        ((i++))\n"
         "      fi\n"
         "    elif [ -z \"$command\" ]; then\n"
-        "      _scopekey_words ''\n"
-        "      case \" ");
-    print_firsts(true, " ");
+        "      case ${group:+another }$word in\n"
+        "        ");
+    print_firsts(true, " | ");
     (void)printf(
-        " \" in\n"
-        "        *\" $word \"*) if [ -z \"$group\" ]; then group=$word; else command=\"$group $word\"; fi ;;\n"
+        ") group=$word ;;\n"
         "        *) command=\"${group:+$group }$word\" ;;\n"
         "      esac\n"
         "    elif [ \"$command\" = help ] && [ -z \"$group\" ]; then\n"

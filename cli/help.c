@@ -56,10 +56,14 @@ print_options(const struct sck_option *table)
         print_wrapped(o->help, HELP_COLUMN, HELP_COLUMN);
         if (o->word_at == NULL)
             continue;
-        (void)printf("%*s(", HELP_COLUMN, "");
+        struct sck_buf words;
+        sck_buf_init(&words, 1024);
         for (size_t i = 0; o->word_at(i) != NULL; i++)
-            (void)printf("%s%s", i > 0 ? ", " : "", o->word_at(i));
-        (void)printf(")\n");
+            sck_buf_printf(&words, "%s%s", i > 0 ? ", " : "(", o->word_at(i));
+        sck_buf_put_str(&words, ")");
+        (void)printf("%*s", HELP_COLUMN, "");
+        print_wrapped(sck_buf_str(&words), HELP_COLUMN, HELP_COLUMN);
+        sck_buf_clear(&words);
     }
 }
 
