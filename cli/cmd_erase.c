@@ -49,7 +49,7 @@ erase(struct sck_cli *cli, const struct sck_scope *scope, const char *name, stru
     if (code == SCK_OK)
         code = sck_erase(cli->service, scope, sck_cli_progress, cli, &receipt, err);
     if (code == SCK_OK)
-        code = sck_receipt_print(cli, name, &receipt, err);
+        code = sck_cli_receipt_print(cli, name, &receipt, err);
     sck_buf_clear(&receipt);
     return code;
 }

@@ -11,13 +11,13 @@ run(struct sck_cli *cli, const void *values, char *const *operands, size_t count
     (void)values;
     (void)count;
     json_t *receipt = NULL;
-    enum sck_code code = sck_receipt_read(operands[0], &receipt, err);
+    enum sck_code code = sck_cli_receipt_read(operands[0], &receipt, err);
     if (code != SCK_OK)
         return code;
     if (cli->globals.json)
         return sck_cli_print_json(stdout, receipt, err);
     (void)printf("%s (signature not checked: `scopekey receipt verify`)\n", operands[0]);
-    sck_receipt_show(receipt);
+    sck_cli_receipt_show(receipt);
     json_decref(receipt);
     return SCK_OK;
 }

@@ -46,16 +46,16 @@ run(struct sck_cli *cli, const void *values, char *const *operands, size_t count
     if (v->key == NULL)
         code = sck_fail(err, SCK_E_USAGE, "receipt verify: name the receipt key's public half with --key FILE");
     if (code == SCK_OK)
-        code = sck_receipt_read(operands[0], &receipt, err);
+        code = sck_cli_receipt_read(operands[0], &receipt, err);
     if (code == SCK_OK)
         code = spki_read(v->key, &spki, &len, err);
     if (code == SCK_OK)
-        code = sck_receipt_verify(receipt, spki, len, err);
+        code = sck_cli_receipt_verify(receipt, spki, len, err);
     if (code == SCK_OK && cli->globals.json)
         code = sck_cli_print_json(stdout, json_pack("{s:b, s:O}", "valid", 1, "receipt", receipt), err);
     else if (code == SCK_OK && !cli->globals.quiet) {
         (void)printf("valid: signed by the key in %s\n", v->key);
-        sck_receipt_show(receipt);
+        sck_cli_receipt_show(receipt);
     }
     json_decref(receipt);
     OPENSSL_free(spki);

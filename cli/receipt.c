@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum sck_code
-sck_receipt_parse(const uint8_t *data, size_t len, json_t **out, struct sck_err *err)
+sck_cli_receipt_parse(const uint8_t *data, size_t len, json_t **out, struct sck_err *err)
 {
     json_error_t why;
     json_t *receipt = json_loadb((const char *)data, len, JSON_REJECT_DUPLICATES, &why);
@@ -25,7 +25,7 @@ sck_receipt_parse(const uint8_t *data, size_t len, json_t **out, struct sck_err 
 }
 
 enum sck_code
-sck_receipt_read(const char *path, json_t **out, struct sck_err *err)
+sck_cli_receipt_read(const char *path, json_t **out, struct sck_err *err)
 {
     struct sck_buf text;
     sck_buf_init(&text, SCK_RECEIPT_MAX);
@@ -36,7 +36,7 @@ sck_receipt_read(const char *path, json_t **out, struct sck_err *err)
         code = sck_fail(err, SCK_E_IO, "read %s: there is no such file", path);
     }
     if (code == SCK_OK)
-        code = sck_receipt_parse(text.data, text.len, out, err);
+        code = sck_cli_receipt_parse(text.data, text.len, out, err);
     if (code == SCK_E_AUTHENTIC)
         sck_err_prefix(err, "%s", path);
     sck_buf_clear(&text);
@@ -44,7 +44,7 @@ sck_receipt_read(const char *path, json_t **out, struct sck_err *err)
 }
 
 enum sck_code
-sck_receipt_verify(const json_t *receipt, const uint8_t *spki, size_t spki_len, struct sck_err *err)
+sck_cli_receipt_verify(const json_t *receipt, const uint8_t *spki, size_t spki_len, struct sck_err *err)
 {
     struct sck_buf signature;
     enum sck_code code;
@@ -83,7 +83,7 @@ show_value(const char *name, const json_t *value)
 }
 
 void
-sck_receipt_show(const json_t *receipt)
+sck_cli_receipt_show(const json_t *receipt)
 {
     const char *name;
     json_t *value;
@@ -92,17 +92,17 @@ sck_receipt_show(const json_t *receipt)
 }
 
 enum sck_code
-sck_receipt_print(struct sck_cli *cli, const char *name, const struct sck_buf *text, struct sck_err *err)
+sck_cli_receipt_print(struct sck_cli *cli, const char *name, const struct sck_buf *text, struct sck_err *err)
 {
     json_t *receipt = NULL;
-    enum sck_code code = sck_receipt_parse(text->data, text->len, &receipt, err);
+    enum sck_code code = sck_cli_receipt_parse(text->data, text->len, &receipt, err);
     if (code != SCK_OK)
         return code;
     if (cli->globals.json) {
         code = sck_cli_print_json(stdout, json_pack("{s:s, s:O}", "erased", name, "receipt", receipt), err);
     } else if (!cli->globals.quiet) {
         (void)printf("erased %s\n", name);
-        sck_receipt_show(receipt);
+        sck_cli_receipt_show(receipt);
         (void)printf("receipts are kept in %s/receipts\n", sck_service_conf(cli->service)->state_dir);
     }
     json_decref(receipt);
