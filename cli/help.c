@@ -101,8 +101,8 @@ print_commands(const char *group)
 static void
 print_overview(void)
 {
-    (void)printf("scopekey: keys that belong to a person or a file, in a PKCS#11 token, with erasure that can be proved\n"
-                 "\nExamples:\n"
+    (void)printf("scopekey: keys that belong to a person or a file, in a PKCS#11 token, with erasure that can be "
+                 "proved\n\nExamples:\n"
                  "  scopekey init --pin-file pin.txt\n"
                  "  scopekey key create scopekey:subject/alice/tls --algorithm ec-p256\n"
                  "  scopekey encrypt --subject alice letter.txt -o letter.sk\n"

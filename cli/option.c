@@ -1,63 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/option.h"
 
+#include "cli/nearest.h"
 #include "lib/base/bytes.h"
 #include "lib/base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define WORD_MAX 40     /* longest word that is compared for likeness */
-
-unsigned
-sck_word_distance(const char *a, const char *b)
-{
-    size_t n = strlen(a), m = strlen(b);
-    if (n > WORD_MAX || m > WORD_MAX)
-        return 99;
-    unsigned d[WORD_MAX + 1][WORD_MAX + 1];
-    for (size_t i = 0; i <= n; i++)
-        d[i][0] = (unsigned)i;
-    for (size_t j = 0; j <= m; j++)
-        d[0][j] = (unsigned)j;
-    for (size_t i = 1; i <= n; i++) {
-        for (size_t j = 1; j <= m; j++) {
-            unsigned best = d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0U : 1U);
-            if (d[i - 1][j] + 1 < best)
-                best = d[i - 1][j] + 1;
-            if (d[i][j - 1] + 1 < best)
-                best = d[i][j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best)
-                best = d[i - 2][j - 2] + 1;
-            d[i][j] = best;
-        }
-    }
-    return d[n][m];
-}
-
-/* Keeps the candidate that is nearest to a word, if it is near enough to be meant. */
-struct nearest {
-    const char *word;
-    const char *best;
-    unsigned distance;
-};
-
-static void
-nearest_offer(struct nearest *n, const char *candidate)
-{
-    unsigned d = sck_word_distance(n->word, candidate);
-    unsigned allowed = strlen(n->word) < 4 ? 1 : 2;
-    if (d <= allowed && d < n->distance) {
-        n->best = candidate;
-        n->distance = d;
-    }
-}
-
-static struct nearest
-nearest_to(const char *word)
-{
-    return (struct nearest){word, NULL, 99};
-}
 
 /* Words in messages may hold anything a shell can pass. */
 static const char *
@@ -104,11 +53,12 @@ static enum sck_code
 option_unknown(const struct parser *p, const char *name)
 {
     struct sck_buf text;
-    struct nearest n = nearest_to(name);
-    for (const struct sck_option *o = p->command != NULL ? p->command->options : NULL; o != NULL && o->name != NULL; o++)
-        nearest_offer(&n, o->name);
+    struct sck_nearest n = sck_nearest_to(name);
+    const struct sck_option *own = p->command != NULL ? p->command->options : NULL;
+    for (const struct sck_option *o = own; o != NULL && o->name != NULL; o++)
+        sck_nearest_offer(&n, o->name);
     for (const struct sck_option *o = p->globals; o->name != NULL; o++)
-        nearest_offer(&n, o->name);
+        sck_nearest_offer(&n, o->name);
     enum sck_code code;
     if (n.best != NULL)
         code = sck_fail(p->err, SCK_E_USAGE, "unknown option --%s: did you mean --%s?", shown(name, &text), n.best);
@@ -123,7 +73,7 @@ option_unknown(const struct parser *p, const char *name)
 static enum sck_code
 word_check(const struct sck_option *o, const char *value, struct sck_err *err)
 {
-    struct nearest n = nearest_to(value);
+    struct sck_nearest n = sck_nearest_to(value);
     struct sck_buf list, text;
     sck_buf_init(&list, 1024);
     for (size_t i = 0; o->word_at(i) != NULL; i++) {
@@ -131,7 +81,7 @@ word_check(const struct sck_option *o, const char *value, struct sck_err *err)
             sck_buf_clear(&list);
             return SCK_OK;
         }
-        nearest_offer(&n, o->word_at(i));
+        sck_nearest_offer(&n, o->word_at(i));
         sck_buf_printf(&list, "%s%s", i > 0 ? ", " : "", o->word_at(i));
     }
     enum sck_code code;
@@ -238,9 +188,9 @@ long_take(struct parser *p, const char *word, const char *next, bool *used)
     size_t len = equals != NULL ? (size_t)(equals - name) : strlen(name);
     const struct sck_option *o = option_find(p, name, len, '\0');
     if (o == NULL) {
-        char copy[WORD_MAX + 1];
-        (void)memcpy(copy, name, len < WORD_MAX ? len : WORD_MAX);
-        copy[len < WORD_MAX ? len : WORD_MAX] = '\0';
+        char copy[SCK_WORD_MAX + 1];
+        (void)memcpy(copy, name, len < SCK_WORD_MAX ? len : SCK_WORD_MAX);
+        copy[len < SCK_WORD_MAX ? len : SCK_WORD_MAX] = '\0';
         return option_unknown(p, copy);
     }
     if (o->kind == SCK_OPTION_FLAG) {
@@ -319,8 +269,8 @@ group_find(const struct sck_command *const *commands, const char *word)
 static enum sck_code
 command_unknown(const struct sck_command *const *commands, const char *group, const char *word, struct sck_err *err)
 {
-    struct nearest n = nearest_to(word);
-    char firsts[64][WORD_MAX + 1];
+    struct sck_nearest n = sck_nearest_to(word);
+    char firsts[64][SCK_WORD_MAX + 1];
     size_t used = 0;
     for (; *commands != NULL && used < 64; commands++) {
         const char *name = (*commands)->name;
@@ -331,7 +281,7 @@ command_unknown(const struct sck_command *const *commands, const char *group, co
         size_t len = strcspn(name, " ");
         memcpy(firsts[used], name, len);
         firsts[used][len] = '\0';
-        nearest_offer(&n, firsts[used]);
+        sck_nearest_offer(&n, firsts[used]);
         used++;
     }
     struct sck_buf text;
@@ -351,7 +301,7 @@ command_unknown(const struct sck_command *const *commands, const char *group, co
 static enum sck_code
 command_take(struct parser *p, const struct sck_command *const *commands, const char *word, struct sck_parsed *out)
 {
-    char name[2 * WORD_MAX + 2];
+    char name[2 * SCK_WORD_MAX + 2];
     size_t used = 0;
     if (out->group != NULL) {
         used = strlen(out->group);

@@ -91,7 +91,4 @@ SCK_MUST_CHECK enum sck_code sck_option_parse(const struct sck_command *const *c
 /* Find "key create"; NULL when there is none. */
 const struct sck_command *sck_command_find(const struct sck_command *const *commands, const char *name);
 
-/* Edits (insert, delete, replace, swap of neighbours) between two words, at most 99. */
-unsigned sck_word_distance(const char *a, const char *b);
-
 #endif

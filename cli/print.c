@@ -122,9 +122,10 @@ sck_cli_print_owner(const struct sck_cli *cli, const struct sck_owner_info *owne
                       owner->kek_name, "kek_version", (json_int_t)owner->kek_version),
             err);
     sck_time_format(owner->created_s, created);
-    (void)printf("%s\n  generation  %u\n  state       %s\n  created     %s\n  keeper      %s\n  KEK         %s, version %u\n",
-                 scope, owner->generation, owner->active ? "active" : "creating", created,
-                 sck_keeper_kind_name(owner->keeper), owner->kek_name, owner->kek_version);
+    (void)printf("%s\n  generation  %u\n  state       %s\n  created     %s\n", scope, owner->generation,
+                 owner->active ? "active" : "creating", created);
+    (void)printf("  keeper      %s\n  KEK         %s, version %u\n", sck_keeper_kind_name(owner->keeper),
+                 owner->kek_name, owner->kek_version);
     return SCK_OK;
 }
 

@@ -43,6 +43,20 @@ sck_cli_receipt_read(const char *path, json_t **out, struct sck_err *err)
     return code;
 }
 
+/* Whether the receipt says that this key signed it. */
+static bool
+is_named(const json_t *receipt, const uint8_t *spki, size_t spki_len)
+{
+    uint8_t hash[SCK_SHA256_LEN];
+    char hex[2 * SCK_SHA256_LEN + 1];
+    struct sck_err none = SCK_ERR_INIT;
+    const char *named = json_string_value(json_object_get(receipt, "key_sha256"));
+    if (named == NULL || sck_sha256(spki, spki_len, hash, &none) != SCK_OK)
+        return false;
+    sck_hex_format(hash, sizeof hash, hex);
+    return strcmp(named, hex) == 0;
+}
+
 enum sck_code
 sck_cli_receipt_verify(const json_t *receipt, const uint8_t *spki, size_t spki_len, struct sck_err *err)
 {
@@ -58,6 +72,9 @@ sck_cli_receipt_verify(const json_t *receipt, const uint8_t *spki, size_t spki_l
         code = sck_fail(err, SCK_E_MEMORY, "verify the receipt: out of memory");
     else if (!sck_base64_parse(json_string_value(encoded), json_string_length(encoded), &signature))
         code = sck_fail(err, SCK_E_AUTHENTIC, "the receipt's signature is no base64");
+    else if (!is_named(receipt, spki, spki_len))
+        code = sck_fail(err, SCK_E_AUTHENTIC,
+                        "the receipt was signed by another key: its \"key_sha256\" is not this one's");
     else
         code = sck_ecdsa_verify(spki, spki_len, (const uint8_t *)text, strlen(text), signature.data, signature.len,
                                 err);
@@ -91,20 +108,38 @@ sck_cli_receipt_show(const json_t *receipt)
         show_value(name, value);
 }
 
+/* "STATE/receipts/ID.json", allocated; NULL when out of memory. */
+static char *
+stored_path(const struct sck_cli *cli, const json_t *receipt)
+{
+    const char *id = json_string_value(json_object_get(receipt, "id"));
+    struct sck_buf name;
+    sck_buf_init(&name, 256);
+    sck_buf_printf(&name, "receipts/%s.json", id != NULL ? id : "");
+    char *path = sck_path_join(sck_service_conf(cli->service)->state_dir, sck_buf_str(&name));
+    sck_buf_clear(&name);
+    return path;
+}
+
 enum sck_code
-sck_cli_receipt_print(struct sck_cli *cli, const char *name, const struct sck_buf *text, struct sck_err *err)
+sck_cli_receipt_print(const struct sck_cli *cli, const char *name, const struct sck_buf *text, struct sck_err *err)
 {
     json_t *receipt = NULL;
     enum sck_code code = sck_cli_receipt_parse(text->data, text->len, &receipt, err);
     if (code != SCK_OK)
         return code;
-    if (cli->globals.json) {
-        code = sck_cli_print_json(stdout, json_pack("{s:s, s:O}", "erased", name, "receipt", receipt), err);
-    } else if (!cli->globals.quiet) {
-        (void)printf("erased %s\n", name);
+    char *path = stored_path(cli, receipt);
+    if (path == NULL)
+        code = sck_fail(err, SCK_E_MEMORY, "print the receipt: out of memory");
+    else if (cli->globals.json)
+        code = sck_cli_print_json(
+            stdout, json_pack("{s:s, s:s, s:O}", "erased", name, "receipt_path", path, "receipt", receipt), err);
+    else if (!cli->globals.quiet) {
+        (void)printf("erased %s for good\n", name);
         sck_cli_receipt_show(receipt);
-        (void)printf("receipts are kept in %s/receipts\n", sck_service_conf(cli->service)->state_dir);
+        (void)printf("receipt: %s\n", path);
     }
     json_decref(receipt);
+    free(path);
     return code;
 }

@@ -98,6 +98,7 @@ in_subshell() { ("$@"); }
 
 trixie=$top/build/trixie
 
+# shellcheck disable=SC2016
 trixie_mirror() { apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 'Origin: Debian' | head -n 1; }
 
 trixie_make() {
@@ -114,6 +115,7 @@ trixie_make() {
 }
 
 # A mount namespace of its own: /proc and /dev vanish with it.
+# shellcheck disable=SC2016
 trixie_run() {
   unshare --mount --pid --fork bash -c '
     set -e
@@ -132,6 +134,7 @@ trixie_build() {
   # The files of the clone as they are now, and nothing that was built.
   git -c safe.directory='*' ls-files -z --cached --others --exclude-standard | tar c --null --files-from=- |
     tar x -C "$trixie/src" || return 1
+  # shellcheck disable=SC2016
   trixie_run bash -c 'openssl version && cd /src && autoreconf -fi && mkdir -p build/check && cd build/check &&
     ../../configure --enable-werror --enable-fault-points && make -j"$(nproc)" && make -j"$(nproc)" check TESTS='
 }
