@@ -23,16 +23,16 @@ exports() {
 }
 
 exports lib/.libs/libscopekey.so 'scopekey_[a-z0-9_]+|sck_[a-z0-9_]+'
-exports provider/.libs/scopekey.so 'OSSL_provider_init'
-exports pkcs11/.libs/scopekey-pkcs11.so 'C_GetFunctionList|C_GetInterfaceList|C_GetInterface'
-exports vault/.libs/keeper-http.so 'sck_keeper_[a-z0-9_]+'
+exports .libs/scopekey.so 'OSSL_provider_init'
+exports .libs/scopekey-pkcs11.so 'C_GetFunctionList|C_GetInterfaceList|C_GetInterface|scopekey_pkcs11_marker'
+exports .libs/keeper-http.so 'sck_keeper_[a-z0-9_]+'
 
 if [ -f "$src/include/scopekey.h" ]; then
   empty "every function of scopekey.h is exported" "$(
     grep -oE '\bscopekey_[a-z0-9_]+\(' "$src/include/scopekey.h" | tr -d '(' | sort -u |
       comm -23 - <(nm -D --defined-only lib/.libs/libscopekey.so | awk '{ sub(/@.*/, "", $3); print $3 }' | sort -u))"
 fi
-for module in provider/.libs/scopekey.so pkcs11/.libs/scopekey-pkcs11.so; do
+for module in .libs/scopekey.so .libs/scopekey-pkcs11.so; do
   holds "$module is never unloaded" grep -q NODELETE <(readelf -d "$module" 2>/dev/null)
   empty "$module loads neither libcurl nor libpq" "$(ldd "$module" 2>/dev/null | grep -E 'libcurl|libpq')"
 done
