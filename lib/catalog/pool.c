@@ -400,13 +400,15 @@ sck_pool_run(struct sck_catalog *c, int64_t timeout_ms, sck_work_fn work, void *
     enum sck_code rc;
     int64_t deadline_us = sck_deadline_us(timeout_ms);
     for (;;) {
+        bool in_transaction = false;
+        /* To open a connection may find the database busy, too. */
         rc = sck_pool_take(c, deadline_us, &conn, &last);
-        if (rc != SCK_OK)
-            break;
-        rc = work(c, conn->db, arg, &last);
-        bool in_transaction = conn->in_transaction;
-        conn->failed = conn->failed || !is_harmless(rc);
-        sck_pool_give(c, conn);
+        if (rc == SCK_OK) {
+            rc = work(c, conn->db, arg, &last);
+            in_transaction = conn->in_transaction;
+            conn->failed = conn->failed || !is_harmless(rc);
+            sck_pool_give(c, conn);
+        }
         if (rc != SCK_E_BUSY || in_transaction || !sck_retry_wait(deadline_us))
             break;
         sck_err_clear(&last);

@@ -79,8 +79,8 @@ lookup_init(struct lookup *l, const struct sck_catalog *c, enum sck_query query,
 }
 
 /*
- * An index that was changed leads to a row that is good but another one: the row must be what was asked for, and
- * behind the one before it.
+ * A schema or an index that was changed leads to a row that is good but another one: the row must be what was asked
+ * for, and behind the one before it.
  */
 static bool
 is_asked_for(const struct lookup *l, const struct sck_value *values)
@@ -107,7 +107,7 @@ read_row(void *arg, const struct sck_value *values, size_t count, struct sck_err
     if (rc != SCK_OK)
         return rc;
     if (!is_asked_for(l, values))
-        return row_fail(l->catalog, l->table, values, "is not what its index says", err);
+        return row_fail(l->catalog, l->table, values, "is not the one that was asked for", err);
     void *record = l->records + l->found * l->table->record_size;
     struct sck_err why = SCK_ERR_INIT;
     l->found++;

@@ -14,7 +14,7 @@ enum { SCK_SQLITE_BEGIN = SCK_SLOT_COUNT, SCK_SQLITE_COMMIT, SCK_SQLITE_SLOTS };
 
 struct sck_db {
     sqlite3 *handle;
-    char *path;
+    char *path;     /* for messages */
     sqlite3_stmt *prepared[SCK_SQLITE_SLOTS];
 };
 

@@ -3,19 +3,13 @@
 
 #include <errno.h>
 
-/* What the operating system said last, or, where SQLite does not keep it, what its code stands for. */
+/* What the operating system said last; SQLite does not keep it for every failure. */
 static int
 system_error(sqlite3 *handle, int rc)
 {
-    int saved = handle != NULL ? sqlite3_system_errno(handle) : 0;
-    switch (rc & 0xFF) {
-    case SQLITE_FULL:
+    if ((rc & 0xFF) == SQLITE_FULL)
         return ENOSPC;
-    case SQLITE_READONLY:
-        return saved != 0 ? saved : EROFS;
-    default:
-        return saved;
-    }
+    return handle != NULL ? sqlite3_system_errno(handle) : 0;
 }
 
 /* sqlite.org/rescode.html */
@@ -85,8 +79,8 @@ sck_sqlite_fail(sqlite3 *handle, int rc, const char *path, const char *doing, st
                               "catalog %s: %s found no space, nothing was changed; free some and repeat", path, doing);
     if ((extended & 0xFF) == SQLITE_READONLY || sys == EROFS || sys == EACCES || sys == EPERM)
         return sck_fail_errno(err, code, sys,
-                              "catalog %s: %s may not write, nothing was changed; make the file and its directory "
-                              "writable for this user", path, doing);
+                              "catalog %s: %s was not permitted, nothing was changed; make the file and its directory "
+                              "readable and writable for this user", path, doing);
     if (sys != 0)
         return sck_fail_errno(err, code, sys, "catalog %s: %s failed; check the disk and the file's permissions", path,
                               doing);

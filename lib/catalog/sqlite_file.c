@@ -81,30 +81,34 @@ set_up(struct sck_db *db, struct sck_err *err)
     return rc;
 }
 
+/* `name` stands for `path` in messages. */
 static enum sck_code
-open_handle(const char *path, struct sck_db **out, struct sck_err *err)
+open_handle(const char *path, const char *name, struct sck_db **out, struct sck_err *err)
 {
     enum sck_code rc = SCK_OK;
+    char *full = NULL;
     int opened;
     struct sck_db *db = calloc(1, sizeof *db);
     if (db == NULL)
         return sck_fail(err, SCK_E_MEMORY, "out of memory");
     /* A name with a directory in it is never taken for ":memory:" or a "file:" URI. */
-    db->path = path[0] == '/' ? strdup(path) : sck_path_join(".", path);
-    if (db->path == NULL) {
+    full = path[0] == '/' ? strdup(path) : sck_path_join(".", path);
+    db->path = strdup(name);
+    if (db->path == NULL || full == NULL) {
         rc = sck_fail(err, SCK_E_MEMORY, "out of memory");
         goto out;
     }
-    opened = sqlite3_open_v2(db->path, &db->handle,
+    opened = sqlite3_open_v2(full, &db->handle,
                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
     if (opened == SQLITE_OK)
         opened = set_limits(db->handle);
     if (opened != SQLITE_OK)
-        rc = sck_sqlite_fail(db->handle, opened, path, "opening", err);
+        rc = sck_sqlite_fail(db->handle, opened, name, "opening", err);
     else if (sqlite3_db_readonly(db->handle, "main") == 1)
         rc = sck_fail_errno(err, SCK_E_IO, access(path, W_OK) != 0 ? errno : EROFS,
-                            "catalog %s is read-only: make it writable for this user", path);
+                            "catalog %s is read-only: make it writable for this user", name);
 out:
+    free(full);
     if (rc != SCK_OK)
         sck_sqlite_drop(&db);
     *out = db;
@@ -134,7 +138,7 @@ sck_sqlite_open(const char *where, struct sck_db **out, struct sck_err *err)
     *out = NULL;
     enum sck_code rc = check_file(where, err);
     if (rc == SCK_OK)
-        rc = open_handle(where, &db, err);
+        rc = open_handle(where, where, &db, err);
     /* Before anything is written: another program's database stays as it is. */
     if (rc == SCK_OK)
         rc = sck_sqlite_pragma_get(db, "PRAGMA application_id", &id, err);
@@ -214,12 +218,12 @@ remove_all(const char *path)
 }
 
 static enum sck_code
-write_new(const char *path, sck_db_fill_fn fill, void *arg, struct sck_err *err)
+write_new(const char *path, const char *name, sck_db_fill_fn fill, void *arg, struct sck_err *err)
 {
     char sql[64];
     struct sck_db *db = NULL;
     (void)snprintf(sql, sizeof sql, "PRAGMA application_id = %d", SCK_SQLITE_APPLICATION_ID);
-    enum sck_code rc = open_handle(path, &db, err);
+    enum sck_code rc = open_handle(path, name, &db, err);
     if (rc == SCK_OK)
         rc = set_up(db, err);
     if (rc == SCK_OK)
@@ -252,7 +256,7 @@ sck_sqlite_create(const char *where, sck_db_fill_fn fill, void *arg, struct sck_
     if (mode != 0)
         rc = sck_fail_errno(err, SCK_E_IO, errno, "cannot create catalog %s; check its directory", where);
     if (rc == SCK_OK)
-        rc = write_new(temp, fill, arg, err);
+        rc = write_new(temp, where, fill, arg, err);
     /* link() never replaces: of two who create at once, one is refused. */
     if (rc == SCK_OK && link(temp, where) != 0)
         rc = errno == EEXIST
