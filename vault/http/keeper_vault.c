@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+#include "vault/http/keeper_vault.h"
+
+#include "vault/http/transit.h"
+#include "vault/http/url.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { RETRIES_MAX = 10 };
+
+static uint32_t
+system_random(void *arg)
+{
+    uint32_t value = 0;
+    (void)arg;
+    /* Only the spread of waits depends on it. */
+    return sck_random(&value, sizeof value, NULL) == SCK_OK ? value : 0;
+}
+
+static void
+http_exchange(void *arg, const struct sck_http_request *request, struct sck_http_reply *reply)
+{
+    sck_http_exchange(arg, request, reply);
+}
+
+/* Nothing is cached here: each call asks the server. */
+static void
+vault_forget(struct sck_keeper *keeper, const char *name)
+{
+    (void)keeper;
+    (void)name;
+}
+
+static void
+vault_close(struct sck_keeper *keeper)
+{
+    struct sck_vault *v = sck_vault_of(keeper);
+    sck_http_free(&v->http);
+    sck_credential_clear(&v->data);
+    sck_credential_clear(&v->admin);
+    free(v);
+}
+
+static const struct sck_keeper_ops vault_ops = {
+    .kind = SCK_KEEPER_VAULT,
+    .name = "vault",
+    .erasure = SCK_ERASURE_IMMEDIATE,
+    .rewraps_blind = true,
+    .create = sck_transit_create,
+    .wrap = sck_transit_wrap,
+    .unwrap = sck_transit_unwrap,
+    .erase = sck_transit_erase,
+    .probe = sck_transit_probe,
+    .forget = vault_forget,
+    .close = vault_close,
+};
+
+static int64_t
+or_default(int64_t value, int64_t fallback)
+{
+    return value == 0 ? fallback : value;
+}
+
+static enum sck_code
+take_settings(struct sck_vault *v, const struct sck_keeper_vault_conf *conf, struct sck_err *err)
+{
+    enum sck_code rc = sck_vault_url_parse(conf->url, conf->insecure_http, v->url, err);
+    if (rc != SCK_OK)
+        return rc;
+    if (!sck_vault_mount_is_legal(conf->mount))
+        return sck_fail(err, SCK_E_CONFIG, "keeper vault: mount must be segments of A-Z, a-z, 0-9, _ and - with single "
+                        "slashes between them");
+    if (!sck_vault_namespace_is_legal(conf->name_space))
+        return sck_fail(err, SCK_E_CONFIG, "keeper vault: namespace must be segments of A-Z, a-z, 0-9, _ and - with "
+                        "single slashes between them");
+    if (conf->max_retries > RETRIES_MAX)
+        return sck_fail(err, SCK_E_CONFIG, "keeper vault: max_retries must be at most %d", RETRIES_MAX);
+    if (conf->connect_timeout_ms < 0 || conf->request_timeout_ms < 0 || conf->deadline_ms < 0 ||
+        conf->retry_backoff_ms < 0)
+        return sck_fail(err, SCK_E_CONFIG, "keeper vault: times must not be negative");
+    memcpy(v->mount, conf->mount, strlen(conf->mount) + 1);
+    memcpy(v->name_space, conf->name_space, strlen(conf->name_space) + 1);
+    v->insecure_http = conf->insecure_http;
+    v->request_timeout_ms = or_default(conf->request_timeout_ms, 5000);
+    v->deadline_ms = or_default(conf->deadline_ms, 30000);
+    v->retry_backoff_ms = or_default(conf->retry_backoff_ms, 100);
+    v->max_retries = conf->max_retries;
+    sck_retry_budget_init(&v->budget);
+    return SCK_OK;
+}
+
+enum sck_code
+sck_keeper_vault_new(const struct sck_keeper_vault_conf *conf, const struct sck_vault_env *env,
+                     struct sck_keeper **out, struct sck_err *err)
+{
+    const struct sck_http_conf http = {
+        .ca_file = conf->ca_file,
+        .insecure_skip_verify = conf->insecure_skip_verify,
+        .connect_timeout_ms = or_default(conf->connect_timeout_ms, 2000),
+    };
+    *out = NULL;
+    struct sck_vault *v = calloc(1, sizeof *v);
+    if (v == NULL)
+        return sck_fail(err, SCK_E_MEMORY, "out of memory");
+    v->base.ops = &vault_ops;
+    v->env = env != NULL ? *env : (struct sck_vault_env){sck_clock_system(), system_random, NULL, NULL, NULL};
+    enum sck_code rc = take_settings(v, conf, err);
+    if (rc != SCK_OK) {
+        free(v);
+        return rc;
+    }
+    rc = sck_credential_init(&v->data, "the data token", "token_file", conf->token_file, err);
+    enum sck_code rc2 = sck_credential_init(&v->admin, "the admin token", "admin_token_file", conf->admin_token_file, err);
+    rc = rc != SCK_OK ? rc : rc2;
+    if (rc == SCK_OK && v->env.exchange == NULL) {
+        rc = sck_http_new(&http, &v->http, err);
+        v->env.exchange = http_exchange;
+        v->env.exchange_arg = v->http;
+    }
+    if (rc != SCK_OK) {
+        vault_close(&v->base);
+        return rc;
+    }
+    *out = &v->base;
+    return SCK_OK;
+}
