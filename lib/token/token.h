@@ -109,7 +109,7 @@ SCK_MUST_CHECK enum sck_code sck_token_random(struct sck_token *token, uint8_t *
                                               struct sck_err *err);
 
 /*
- * The rollback anchor: at most 128 bytes in one of two alternating private data objects, newest first.
+ * The rollback anchor: at most 128 bytes in one of two private data objects, written in turn.
  * Reading before anything was written gives an empty buffer and SCK_OK.
  */
 SCK_MUST_CHECK enum sck_code sck_token_anchor_read(struct sck_token *token, struct sck_buf *out,
