@@ -27,6 +27,7 @@ struct sck_conf {
     bool auto_provision;
     bool require_mlock;
     int64_t envelope_ttl_s;
+    int64_t key_cache;          /* open keys kept per process */
     /* [token] */
     char *module;
     char *module_env;
@@ -79,7 +80,12 @@ struct sck_conf {
 SCK_MUST_CHECK enum sck_code sck_conf_find(const char *given, char **path, struct sck_err *err);
 /* The directory `scopekey init` makes a set-up in when none is named: $SCOPEKEY_HOME or the user's state directory. */
 SCK_MUST_CHECK enum sck_code sck_conf_default_home(char **home, struct sck_err *err);
-SCK_MUST_CHECK enum sck_code sck_conf_load(const char *path, struct sck_conf **out, struct sck_err *err);
+/*
+ * Load `path`.  `use_env`: the documented environment variables win over the file (our own programs; never inside
+ * other people's processes), unless AT_SECURE is set.
+ */
+SCK_MUST_CHECK enum sck_code sck_conf_load(const char *path, bool use_env, struct sck_conf **out,
+                                           struct sck_err *err);
 void sck_conf_free(struct sck_conf **conf);
 
 /* The table itself, for man pages, `--help` and tests. */
@@ -92,6 +98,7 @@ struct sck_conf_key {
     const char *fallback;       /* default as text; "" none */
     int64_t min, max;           /* SCK_CONF_INT */
     const char *words;          /* SCK_CONF_WORD: "a|b|c" */
+    int64_t env_scale;          /* what the variable's number is multiplied by (MiB against bytes); 0 means 1 */
     size_t offset;              /* in struct sck_conf */
 };
 /* By index from 0; NULL behind the last. */

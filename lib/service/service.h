@@ -26,6 +26,7 @@ typedef enum sck_code (*sck_ask_pin_fn)(void *arg, bool again, struct sck_secret
 struct sck_open {
     const char *conf_path;      /* scopekey.conf, or NULL: sck_conf_find() */
     const char *scopes;         /* wall of this door: patterns of lib/core/scope.h; NULL: what the configuration says */
+    bool use_env;               /* our own programs: the documented environment variables win over the file */
     bool auto_provision;        /* first use of a subject makes its KEK (command line); the configuration may allow it too */
     sck_ask_pin_fn ask_pin;     /* or NULL */
     void *ask_pin_arg;

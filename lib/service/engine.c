@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/service/engine.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/file.h"
+#include "lib/base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* All engines of the process, so that doors share them and forks find their locks free. */
+static struct {
+    pthread_mutex_t lock;
+    struct sck_engine *first;
+} engines = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void
+fork_prepare(void)
+{
+    pthread_mutex_lock(&engines.lock);
+    for (struct sck_engine *e = engines.first; e != NULL; e = e->next)
+        pthread_mutex_lock(&e->lock);
+}
+
+static void
+fork_release(void)
+{
+    for (struct sck_engine *e = engines.first; e != NULL; e = e->next)
+        pthread_mutex_unlock(&e->lock);
+    pthread_mutex_unlock(&engines.lock);
+}
+
+static void
+register_fork(void)
+{
+    (void)pthread_atfork(fork_prepare, fork_release, fork_release);
+}
+
+char *
+sck_engine_path(const struct sck_engine *engine, const char *name)
+{
+    return sck_path_join(engine->conf->state_dir, name);
+}
+
+/* sck_pin_fn: the configured sources first, then whoever opened the door. */
+static enum sck_code
+get_pin(void *arg, bool again, struct sck_secret **pin, struct sck_err *err)
+{
+    struct sck_engine *engine = arg;
+    bool configured = sck_engine_can_login(engine) || engine->pins.prompt;
+    if (configured || engine->ask_pin == NULL)
+        return sck_pin_from_sources(&engine->pins, again, pin, err);
+    return engine->ask_pin(engine->ask_pin_arg, again, pin, err);
+}
+
+bool
+sck_engine_can_login(const struct sck_engine *engine)
+{
+    return engine->pins.file != NULL || engine->pins.credential != NULL || engine->pins.env != NULL;
+}
+
+static const char *
+or_null(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
+static void
+engine_free(struct sck_engine *e)
+{
+    sck_ukey_cache_free(&e->cache);
+    if (e->keeper != NULL)
+        e->keeper->ops->close(e->keeper);
+    sck_catalog_close(&e->catalog);
+    sck_token_free(&e->token);
+    sck_buf_clear(&e->catalog_spki);
+    sck_epoch_unmap(e);
+    sck_conf_free(&e->conf);
+    pthread_mutex_destroy(&e->lock);
+    free(e);
+}
+
+static enum sck_code
+engine_new(const struct sck_open *how, struct sck_conf *conf, struct sck_engine **out, struct sck_err *err)
+{
+    struct sck_engine *e = calloc(1, sizeof *e);
+    if (e == NULL)
+        return sck_fail(err, SCK_E_MEMORY, "out of memory");
+    pthread_mutex_init(&e->lock, NULL);
+    e->refs = 1;
+    e->conf = conf;
+    e->clock = sck_clock_system();
+    e->pins = (struct sck_pin_sources){.file = or_null(conf->pin_file),
+                                       .fd = -1,
+                                       .credential = or_null(conf->pin_credential),
+                                       .prompt = conf->pin_prompt,
+                                       .prompt_text = "PIN of the Scopekey token"};
+    if (secure_getenv("SCOPEKEY_PIN") != NULL)
+        e->pins.env = "SCOPEKEY_PIN";
+    e->ask_pin = how->ask_pin;
+    e->ask_pin_arg = how->ask_pin_arg;
+    sck_buf_init(&e->catalog_spki, SCK_SPKI_MAX);
+    sck_secret_require_lock(conf->require_mlock);
+    e->cache = sck_ukey_cache_new((size_t)conf->key_cache);
+    char *lock_path = sck_engine_path(e, "run/token.lock");
+    enum sck_code rc = SCK_OK;
+    if (e->cache == NULL || lock_path == NULL)
+        rc = sck_fail(err, SCK_E_MEMORY, "out of memory");
+    if (rc == SCK_OK)
+        rc = sck_open_token(conf, lock_path, get_pin, e, &e->token, err);
+    free(lock_path);
+    if (rc != SCK_OK) {
+        e->conf = NULL;
+        engine_free(e);
+        return rc;
+    }
+    *out = e;
+    return SCK_OK;
+}
+
+/* Share the engine of the same configuration file, or make one.  Takes `conf`. */
+static enum sck_code
+engine_acquire(const struct sck_open *how, struct sck_conf *conf, struct sck_engine **out, struct sck_err *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, register_fork);
+    enum sck_code rc = SCK_OK;
+    pthread_mutex_lock(&engines.lock);
+    struct sck_engine *e = engines.first;
+    while (e != NULL && strcmp(e->conf->path, conf->path) != 0)
+        e = e->next;
+    if (e != NULL) {
+        e->refs++;
+        if (e->ask_pin == NULL) {
+            e->ask_pin = how->ask_pin;
+            e->ask_pin_arg = how->ask_pin_arg;
+        }
+        sck_conf_free(&conf);
+    } else {
+        rc = engine_new(how, conf, &e, err);
+        if (rc == SCK_OK && e != NULL) {
+            e->next = engines.first;
+            engines.first = e;
+        }
+    }
+    pthread_mutex_unlock(&engines.lock);
+    *out = e;
+    return rc;
+}
+
+static void
+engine_release(struct sck_engine *e)
+{
+    bool last;
+    pthread_mutex_lock(&engines.lock);
+    last = --e->refs == 0;
+    for (struct sck_engine **at = &engines.first; last && *at != NULL; at = &(*at)->next) {
+        if (*at == e) {
+            *at = e->next;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&engines.lock);
+    if (last)
+        engine_free(e);
+}
+
+enum sck_code
+sck_service_open(const struct sck_open *how, struct sck_service **out, struct sck_err *err)
+{
+    char *path = NULL;
+    struct sck_conf *conf = NULL;
+    struct sck_service *s = NULL;
+    *out = NULL;
+    enum sck_code rc = sck_conf_find(how->conf_path, &path, err);
+    if (rc == SCK_OK)
+        rc = sck_conf_load(path, how->use_env, &conf, err);
+    if (rc == SCK_OK && how->scopes != NULL)
+        rc = sck_scope_patterns_check(how->scopes, err);
+    if (rc != SCK_OK)
+        goto out;
+    s = calloc(1, sizeof *s);
+    const char *scopes = how->scopes != NULL ? how->scopes : or_null(conf->scopes);
+    if (s == NULL || (scopes != NULL && (s->scopes = strdup(scopes)) == NULL)) {
+        rc = sck_fail(err, SCK_E_MEMORY, "out of memory");
+        goto out;
+    }
+    s->auto_provision = how->auto_provision || conf->auto_provision;
+    rc = engine_acquire(how, conf, &s->engine, err);
+    if (rc == SCK_OK)
+        conf = NULL;
+out:
+    if (rc == SCK_OK)
+        *out = s;
+    else if (s != NULL) {
+        free(s->scopes);
+        free(s);
+    }
+    sck_conf_free(&conf);
+    free(path);
+    return rc;
+}
+
+void
+sck_service_close(struct sck_service **service)
+{
+    struct sck_service *s = *service;
+    if (s == NULL)
+        return;
+    engine_release(s->engine);
+    free(s->scopes);
+    free(s);
+    *service = NULL;
+}
+
+const struct sck_conf *
+sck_service_conf(const struct sck_service *service)
+{
+    return service->engine->conf;
+}
+
+/* sck_row_key_fn: HMAC of the token's `mac` key over the catalog id (docs/formats.md). */
+static enum sck_code
+get_row_key(void *arg, struct sck_secret **row_key, struct sck_err *err)
+{
+    struct sck_engine *engine = arg;
+    struct sck_buf input;
+    struct sck_secret *key = NULL;
+    sck_buf_init(&input, 64);
+    sck_row_key_input(engine->conf->catalog_id, &input);
+    enum sck_code rc = sck_buf_check(&input, "row key", err);
+    if (rc == SCK_OK)
+        rc = sck_secret_new(32, &key, err);
+    if (rc == SCK_OK)
+        rc = sck_token_hmac(engine->token, SCK_SYS_MAC, input.data, input.len, key->data, err);
+    sck_buf_clear(&input);
+    if (rc != SCK_OK) {
+        sck_secret_free(&key);
+        return rc;
+    }
+    atomic_store(&engine->logged_in, true);
+    *row_key = key;
+    return SCK_OK;
+}
+
+enum sck_code
+sck_engine_catalog(struct sck_engine *engine, struct sck_catalog **out, struct sck_err *err)
+{
+    pthread_mutex_lock(&engine->lock);
+    *out = engine->catalog;
+    pthread_mutex_unlock(&engine->lock);
+    if (*out != NULL)
+        return SCK_OK;
+    struct sck_catalog_conf conf = {
+        .path = engine->conf->catalog, .row_key = get_row_key, .row_key_arg = engine};
+    memcpy(conf.catalog_id, engine->conf->catalog_id, sizeof conf.catalog_id);
+    struct sck_catalog *mine = NULL;
+    enum sck_code rc = sck_catalog_open(&conf, &mine, err);
+    if (rc != SCK_OK)
+        return rc;
+    pthread_mutex_lock(&engine->lock);
+    if (engine->catalog == NULL) {
+        engine->catalog = mine;
+        mine = NULL;
+    }
+    *out = engine->catalog;
+    pthread_mutex_unlock(&engine->lock);
+    sck_catalog_close(&mine);
+    return SCK_OK;
+}
+
+enum sck_code
+sck_engine_keeper(struct sck_engine *engine, struct sck_keeper **out, struct sck_err *err)
+{
+    pthread_mutex_lock(&engine->lock);
+    *out = engine->keeper;
+    pthread_mutex_unlock(&engine->lock);
+    if (*out != NULL)
+        return SCK_OK;
+    struct sck_keeper *mine = NULL;
+    enum sck_code rc = sck_open_keeper(engine->conf, engine->token, &mine, err);
+    if (rc != SCK_OK)
+        return rc;
+    pthread_mutex_lock(&engine->lock);
+    if (engine->keeper == NULL) {
+        engine->keeper = mine;
+        mine = NULL;
+    }
+    *out = engine->keeper;
+    pthread_mutex_unlock(&engine->lock);
+    if (mine != NULL)
+        mine->ops->close(mine);
+    return SCK_OK;
+}
+
+enum sck_code
+sck_engine_login(struct sck_engine *engine, struct sck_err *err)
+{
+    enum sck_code rc = sck_token_login(engine->token, err);
+    if (rc == SCK_OK)
+        atomic_store(&engine->logged_in, true);
+    return rc;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* The one place where the outside things (token, keeper) are chosen and tied together. */
+#include "lib/service/engine.h"
+
+#include "lib/base/file.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *
+or_null(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
+enum sck_code
+sck_open_token(const struct sck_conf *conf, const char *lock_path, sck_pin_fn pin, void *arg,
+               struct sck_token **out, struct sck_err *err)
+{
+    struct sck_token_conf t = {
+        .module_path = conf->module,
+        .module_env = or_null(conf->module_env),
+        .label = or_null(conf->label),
+        .serial = or_null(conf->serial),
+        .lock_path = lock_path,
+        .store_dir = or_null(conf->store_dir),
+        .max_sessions = (unsigned)conf->max_sessions,
+        .session_wait_ms = conf->session_wait_ms,
+        .insecure_master = conf->insecure_master,
+        .pin = pin,
+        .pin_arg = arg,
+    };
+    memcpy(t.setup_id, conf->catalog_id, sizeof t.setup_id);
+    return sck_token_new(&t, out, err);
+}
+
+/* Keeper token sees the token only through these. */
+static enum sck_code
+kek_make(void *arg, const void *aad, size_t aad_len, struct sck_buf *record, struct sck_err *err)
+{
+    return sck_token_kek_make(arg, aad, aad_len, record, err);
+}
+
+static enum sck_code
+kek_load(void *arg, const void *aad, size_t aad_len, const uint8_t *record, size_t record_len, void **key,
+         struct sck_err *err)
+{
+    struct sck_tkey *loaded = NULL;
+    enum sck_code rc = sck_token_kek_load(arg, aad, aad_len, record, record_len, &loaded, err);
+    *key = loaded;
+    return rc;
+}
+
+static enum sck_code
+kek_seal(void *key, const uint8_t nonce[12], const uint8_t *aad, size_t aad_len, const uint8_t *plain, size_t len,
+         uint8_t *out, struct sck_err *err)
+{
+    return sck_tkey_gcm_seal(key, nonce, aad, aad_len, plain, len, out, err);
+}
+
+static enum sck_code
+kek_open(void *key, const uint8_t nonce[12], const uint8_t *aad, size_t aad_len, const uint8_t *sealed, size_t len,
+         uint8_t *out, struct sck_err *err)
+{
+    return sck_tkey_gcm_open(key, nonce, aad, aad_len, sealed, len, out, err);
+}
+
+static void
+kek_release(void *key)
+{
+    struct sck_tkey *k = key;
+    sck_tkey_unref(&k);
+}
+
+/* The plug-in brings libcurl and some 25 libraries, so it is loaded only when the configuration asks for it. */
+static enum sck_code
+load_plugin(const struct sck_keeper_plugin **out, struct sck_err *err)
+{
+    static const char *const name = "keeper-http.so";
+    const char *dir = secure_getenv("SCOPEKEY_PLUGINS");
+    char *path = sck_path_join(dir != NULL ? dir : SCK_PLUGINSDIR, name);
+    if (path == NULL)
+        return sck_fail(err, SCK_E_MEMORY, "out of memory");
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const struct sck_keeper_plugin *p = handle != NULL ? dlsym(handle, "scopekey_keeper_plugin") : NULL;
+    enum sck_code rc = SCK_OK;
+    if (p == NULL)
+        rc = sck_fail(err, SCK_E_CONFIG, "keeper vault: cannot load %s: install it with the rest of Scopekey", path);
+    else if (p->version != SCK_KEEPER_PLUGIN_VERSION)
+        rc = sck_fail(err, SCK_E_CONFIG, "keeper vault: %s is of another version of Scopekey", path);
+    free(path);
+    *out = p;
+    return rc;
+}
+
+static enum sck_code
+open_vault(const struct sck_conf *conf, struct sck_keeper **out, struct sck_err *err)
+{
+    const struct sck_keeper_plugin *plugin = NULL;
+    enum sck_code rc = load_plugin(&plugin, err);
+    if (rc != SCK_OK)
+        return rc;
+    const struct sck_keeper_vault_conf v = {
+        .url = conf->vault_url,
+        .mount = conf->vault_mount,
+        .name_space = conf->vault_namespace,
+        .token_file = conf->vault_token_file,
+        .admin_token_file = or_null(conf->vault_admin_token_file),
+        .ca_file = or_null(conf->vault_ca_file),
+        .insecure_http = conf->vault_insecure_http,
+        .insecure_skip_verify = conf->vault_insecure_skip_verify,
+        .connect_timeout_ms = conf->vault_connect_timeout_ms,
+        .request_timeout_ms = conf->vault_request_timeout_ms,
+        .deadline_ms = conf->vault_deadline_ms,
+        .max_retries = (unsigned)conf->vault_max_retries,
+        .retry_backoff_ms = conf->vault_retry_backoff_ms,
+    };
+    return plugin->vault_open(&v, out, err);
+}
+
+enum sck_code
+sck_open_keeper(const struct sck_conf *conf, struct sck_token *token, struct sck_keeper **out, struct sck_err *err)
+{
+    if (strcmp(conf->keeper, "vault") == 0)
+        return open_vault(conf, out, err);
+    const struct sck_keeper_token_fns fns = {token, kek_make, kek_load, kek_seal, kek_open, kek_release};
+    return sck_keeper_token_open(&fns, 0, out, err);
+}
+
+enum sck_code
+sck_prepare_keeper(struct sck_keeper *keeper, struct sck_err *err)
+{
+    const struct sck_keeper_plugin *plugin = NULL;
+    if (keeper->ops->kind != SCK_KEEPER_VAULT)
+        return SCK_OK;
+    enum sck_code rc = load_plugin(&plugin, err);
+    return rc == SCK_OK ? plugin->vault_prepare(keeper, err) : rc;
+}

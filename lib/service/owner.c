@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+/* Owners of KEKs: subjects, clients and the files without a subject. */
+#include "lib/service/engine.h"
+
+#include "lib/base/fault.h"
+#include "lib/base/log.h"
+
+#include <string.h>
+
+enum sck_code
+sck_owner_of_scope(const struct sck_scope *scope, enum sck_owner_kind *kind, const char **id, size_t *id_len,
+                   struct sck_err *err)
+{
+    *id = scope->id;
+    *id_len = scope->id_len;
+    switch (scope->kind) {
+    case SCK_SCOPE_SUBJECT: *kind = SCK_OWNER_SUBJECT; return SCK_OK;
+    case SCK_SCOPE_CLIENT: *kind = SCK_OWNER_CLIENT; return SCK_OK;
+    case SCK_SCOPE_FILE:
+        *kind = SCK_OWNER_FILES;
+        *id = "";
+        *id_len = 0;
+        return SCK_OK;
+    case SCK_SCOPE_SYSTEM: break;
+    }
+    return sck_fail(err, SCK_E_USAGE, "scope system has no KEK: its keys are resident in the token");
+}
+
+/* How an owner is called in messages; personal data, so only in answers to whoever named it. */
+static void
+owner_text(enum sck_owner_kind kind, const char *id, char out[SCK_SCOPE_TEXT_MAX + 1])
+{
+    struct sck_scope scope;
+    struct sck_err ignored = SCK_ERR_INIT;
+    enum sck_scope_kind k = kind == SCK_OWNER_SUBJECT ? SCK_SCOPE_SUBJECT : SCK_SCOPE_CLIENT;
+    if (kind != SCK_OWNER_FILES && sck_scope_make(k, id, strlen(id), &scope, &ignored) == SCK_OK)
+        sck_scope_text(&scope, out);
+    else
+        memcpy(out, "files", sizeof "files");
+}
+
+struct sck_kek
+sck_kek_from_rec(const struct sck_kek_rec *rec)
+{
+    return (struct sck_kek){rec->name,       rec->generation,           rec->version, rec->mount,
+                            rec->name_space, sck_buf_bytes(&rec->record)};
+}
+
+/* The name a KEK of this generation gets at the keeper. */
+static enum sck_code
+kek_name(struct sck_engine *engine, enum sck_owner_kind kind, uint32_t generation, const char *id, size_t id_len,
+         char out[SCK_KEK_NAME_MAX + 1], struct sck_err *err)
+{
+    if (!engine->conf->keyed_names)
+        return sck_kek_name_plain(engine->conf->key_prefix, kind, generation, id, id_len, out, err);
+    uint8_t mac[SCK_SHA256_LEN];
+    struct sck_buf input;
+    sck_buf_init(&input, 1024);
+    sck_kek_name_input(kind, generation, id, id_len, &input);
+    enum sck_code rc = sck_buf_check(&input, "KEK name", err);
+    if (rc == SCK_OK)
+        rc = sck_token_hmac(engine->token, SCK_SYS_NAME, input.data, input.len, mac, err);
+    if (rc == SCK_OK)
+        rc = sck_kek_name_keyed(engine->conf->key_prefix, mac, out, err);
+    sck_buf_clear(&input);
+    return rc;
+}
+
+static enum sck_code
+read_owner(struct sck_catalog *catalog, enum sck_query query, struct sck_owner_rec *owner, bool *found,
+           struct sck_err *err)
+{
+    struct sck_err look = SCK_ERR_INIT;
+    enum sck_code rc = sck_catalog_get(catalog, query, owner, &look);
+    *found = rc == SCK_OK;
+    if (rc == SCK_OK || rc == SCK_E_NOT_FOUND)
+        return SCK_OK;
+    return sck_fail(err, rc, "%s", look.message);
+}
+
+static enum sck_code
+read_current_kek(struct sck_catalog *catalog, const struct sck_owner_rec *owner, struct sck_kek_rec *kek,
+                 struct sck_err *err)
+{
+    *kek = (struct sck_kek_rec){.owner_id = owner->id, .serial = owner->kek_serial};
+    struct sck_err look = SCK_ERR_INIT;
+    enum sck_code rc = sck_catalog_get(catalog, SCK_BY_KEK, kek, &look);
+    if (rc == SCK_E_NOT_FOUND)
+        return sck_fail(err, SCK_E_INTEGRITY, "the catalog has an owner without its KEK: restore it from a backup");
+    return rc == SCK_OK ? rc : sck_fail(err, rc, "%s", look.message);
+}
+
+static void
+fill_ident(struct sck_owner_rec *owner, enum sck_owner_kind kind, const char *id, size_t id_len)
+{
+    *owner = (struct sck_owner_rec){.kind = (uint32_t)kind};
+    memcpy(owner->ident, id, id_len);
+}
+
+enum sck_code
+sck_owner_get(struct sck_engine *engine, const struct sck_scope *scope, bool provision, struct sck_owner_rec *owner,
+              struct sck_kek_rec *kek, struct sck_err *err)
+{
+    struct sck_catalog *catalog = NULL;
+    enum sck_owner_kind kind = SCK_OWNER_SUBJECT;
+    const char *id = NULL;
+    size_t id_len = 0;
+    bool found = false;
+    char text[SCK_SCOPE_TEXT_MAX + 1];
+    enum sck_code rc = sck_owner_of_scope(scope, &kind, &id, &id_len, err);
+    if (rc == SCK_OK)
+        rc = sck_engine_catalog(engine, &catalog, err);
+    if (rc != SCK_OK)
+        return rc;
+    owner_text(kind, id, text);
+    fill_ident(owner, kind, id, id_len);
+    rc = read_owner(catalog, SCK_BY_OWNER_IDENT, owner, &found, err);
+    if (rc != SCK_OK)
+        return rc;
+    if (found && owner->state == SCK_OWNER_ERASING)
+        return sck_fail(err, SCK_E_ERASED, "%s was erased", text);
+    if (!found || owner->state != SCK_OWNER_ACTIVE) {
+        if (provision) {
+            rc = sck_owner_provision(engine, kind, id, id_len, false, err);
+            return rc == SCK_OK ? sck_owner_get(engine, scope, false, owner, kek, err) : rc;
+        }
+        uint32_t erased = 0;
+        rc = sck_tomb_generations(engine, (uint8_t)kind, id, id_len, &erased, err);
+        if (rc != SCK_OK)
+            return rc;
+        if (erased > 0 && !found)
+            return sck_fail(err, SCK_E_ERASED, "%s was erased", text);
+        return sck_fail(err, SCK_E_NOT_FOUND,
+                        "%s is not provisioned: run `scopekey subject create %s` (or set auto_provision)", text,
+                        kind == SCK_OWNER_SUBJECT ? strchr(text, '/') + 1 : text);
+    }
+    return read_current_kek(catalog, owner, kek, err);
+}
+
+enum sck_code
+sck_owner_get_by_id(struct sck_engine *engine, int64_t id, struct sck_owner_rec *owner, struct sck_kek_rec *kek,
+                    struct sck_err *err)
+{
+    struct sck_catalog *catalog = NULL;
+    bool found = false;
+    enum sck_code rc = sck_engine_catalog(engine, &catalog, err);
+    if (rc != SCK_OK)
+        return rc;
+    *owner = (struct sck_owner_rec){.id = id};
+    rc = read_owner(catalog, SCK_BY_OWNER_ID, owner, &found, err);
+    if (rc != SCK_OK)
+        return rc;
+    if (!found || owner->state == SCK_OWNER_ERASING)
+        return sck_fail(err, SCK_E_ERASED, "the owner of this key was erased");
+    return read_current_kek(catalog, owner, kek, err);
+}
+
+/* First half of provisioning: rows in state creating, in the transaction that looked for a tombstone. */
+static enum sck_code
+claim(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_owner_rec *wanted,
+      struct sck_owner_rec *owner, struct sck_kek_rec *kek, bool *taken_over, struct sck_err *err)
+{
+    bool found = false;
+    char text[SCK_SCOPE_TEXT_MAX + 1];
+    owner_text((enum sck_owner_kind)wanted->kind, wanted->ident, text);
+    enum sck_code rc = sck_catalog_begin(catalog, err);
+    if (rc != SCK_OK)
+        return rc;
+    *owner = *wanted;
+    rc = read_owner(catalog, SCK_BY_OWNER_IDENT, owner, &found, err);
+    if (rc != SCK_OK)
+        goto out;
+    *taken_over = found && owner->state == SCK_OWNER_CREATING;
+    if (found && owner->state == SCK_OWNER_ERASING) {
+        rc = sck_fail(err, SCK_E_ERASED, "%s is being erased", text);
+    } else if (found && owner->state == SCK_OWNER_ACTIVE) {
+        rc = sck_fail(err, SCK_E_EXISTS, "%s is there already", text);
+    } else if (*taken_over) {
+        rc = read_current_kek(catalog, owner, kek, err);
+    } else {
+        *owner = *wanted;
+        rc = sck_catalog_insert(catalog, SCK_TABLE_OWNERS, owner, err);
+        kek->owner_id = owner->id;
+        if (rc == SCK_OK)
+            rc = sck_catalog_insert(catalog, SCK_TABLE_KEKS, kek, err);
+        if (rc == SCK_OK)
+            rc = sck_catalog_commit(catalog, err);
+    }
+out:
+    sck_catalog_rollback(catalog);
+    (void)engine;
+    return rc;
+}
+
+/* Second half: the KEK is there; make the rows active, unless an erasure came between. */
+static enum sck_code
+activate(struct sck_catalog *catalog, const struct sck_owner_rec *claimed, struct sck_kek_rec *kek, bool *late,
+         struct sck_err *err)
+{
+    struct sck_owner_rec owner = {.id = claimed->id};
+    bool found = false;
+    enum sck_code rc = sck_catalog_begin(catalog, err);
+    if (rc != SCK_OK)
+        return rc;
+    rc = read_owner(catalog, SCK_BY_OWNER_ID, &owner, &found, err);
+    *late = !found || owner.state != SCK_OWNER_CREATING || owner.generation != claimed->generation;
+    if (rc == SCK_OK && !*late) {
+        kek->state = SCK_KEK_CURRENT;
+        owner.state = SCK_OWNER_ACTIVE;
+        rc = sck_catalog_update(catalog, SCK_TABLE_KEKS, kek, err);
+        if (rc == SCK_OK)
+            rc = sck_catalog_update(catalog, SCK_TABLE_OWNERS, &owner, err);
+        if (rc == SCK_OK)
+            rc = sck_catalog_commit(catalog, err);
+    }
+    sck_catalog_rollback(catalog);
+    return rc;
+}
+
+static enum sck_code
+make_kek(struct sck_engine *engine, struct sck_keeper *keeper, struct sck_kek_rec *kek, bool taken_over,
+         struct sck_err *err)
+{
+    struct sck_kek_made made = {0};
+    struct sck_err why = SCK_ERR_INIT;
+    enum sck_code rc = keeper->ops->create(keeper, kek->name, kek->generation, &made, &why);
+    if (rc == SCK_E_EXISTS && taken_over) {
+        /* An earlier run made it and stopped before it could say so. */
+        rc = SCK_OK;
+        made.version = 1;
+        (void)strncpy(made.mount, engine->conf->vault_mount, sizeof made.mount - 1);
+        (void)strncpy(made.name_space, engine->conf->vault_namespace, sizeof made.name_space - 1);
+    }
+    if (rc != SCK_OK) {
+        rc = sck_fail(err, rc, "%s", why.message);
+    } else {
+        kek->version = made.version;
+        memcpy(kek->mount, made.mount, sizeof kek->mount);
+        memcpy(kek->name_space, made.name_space, sizeof kek->name_space);
+        sck_buf_reset(&kek->record);
+        sck_buf_init(&kek->record, SCK_REC_BLOB_MAX);
+        sck_buf_put(&kek->record, made.record.data, made.record.len);
+        rc = sck_buf_check(&kek->record, "KEK record", err);
+    }
+    sck_buf_clear(&made.record);
+    return rc;
+}
+
+enum sck_code
+sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const char *id, size_t id_len, bool again,
+                    struct sck_err *err)
+{
+    struct sck_catalog *catalog = NULL;
+    struct sck_keeper *keeper = NULL;
+    struct sck_owner_rec wanted;
+    struct sck_owner_rec owner = {0};
+    struct sck_kek_rec kek = {.serial = 1, .state = SCK_KEK_CREATING};
+    uint32_t erased = 0;
+    bool taken_over = false;
+    bool late = false;
+    char text[SCK_SCOPE_TEXT_MAX + 1];
+    fill_ident(&wanted, kind, id, id_len);
+    owner_text(kind, wanted.ident, text);
+    enum sck_code rc = sck_engine_catalog(engine, &catalog, err);
+    if (rc == SCK_OK)
+        rc = sck_engine_keeper(engine, &keeper, err);
+    if (rc == SCK_OK)
+        rc = sck_tomb_generations(engine, (uint8_t)kind, id, id_len, &erased, err);
+    if (rc == SCK_OK && erased > 0 && !again)
+        rc = sck_fail(err, SCK_E_ERASED, "%s was erased: `scopekey subject create --again` starts anew", text);
+    if (rc != SCK_OK)
+        return rc;
+    wanted.generation = erased + 1;
+    wanted.state = SCK_OWNER_CREATING;
+    wanted.created_s = sck_now_s(engine->clock);
+    wanted.kek_serial = 1;
+    kek.generation = wanted.generation;
+    kek.keeper = (uint32_t)keeper->ops->kind;
+    kek.created_s = wanted.created_s;
+    rc = kek_name(engine, kind, wanted.generation, id, id_len, kek.name, err);
+    if (rc == SCK_OK)
+        rc = claim(engine, catalog, &wanted, &owner, &kek, &taken_over, err);
+    if (rc == SCK_OK) {
+        sck_fault_point("provision.claimed");
+        rc = make_kek(engine, keeper, &kek, taken_over, err);
+    }
+    if (rc == SCK_OK) {
+        sck_fault_point("provision.made");
+        rc = activate(catalog, &owner, &kek, &late, err);
+    }
+    if (rc == SCK_OK && late) {
+        struct sck_erase_proof proof = {0};
+        struct sck_kek ref = sck_kek_from_rec(&kek);
+        struct sck_err why = SCK_ERR_INIT;
+        if (keeper->ops->erase(keeper, &ref, kek.version, NULL, 0, &proof, &why) != SCK_OK)
+            sck_log(SCK_LOG_ERROR, "service.owner", "late KEK %s could not be destroyed: %s", kek.name, why.message);
+        rc = sck_fail(err, SCK_E_ERASED, "%s was erased meanwhile", text);
+    }
+    sck_record_clear(SCK_TABLE_KEKS, &kek);
+    return rc;
+}
+
+static enum sck_code
+fill_info(struct sck_catalog *catalog, const struct sck_owner_rec *owner, struct sck_owner_info *out,
+          struct sck_err *err)
+{
+    struct sck_kek_rec kek = {0};
+    enum sck_scope_kind kind = owner->kind == SCK_OWNER_SUBJECT ? SCK_SCOPE_SUBJECT : SCK_SCOPE_CLIENT;
+    memset(out, 0, sizeof *out);
+    enum sck_code rc = sck_scope_make(kind, owner->ident, strlen(owner->ident), &out->scope, err);
+    if (rc == SCK_OK)
+        rc = read_current_kek(catalog, owner, &kek, err);
+    if (rc != SCK_OK)
+        return rc;
+    out->generation = owner->generation;
+    out->active = owner->state == SCK_OWNER_ACTIVE;
+    out->created_s = owner->created_s;
+    memcpy(out->kek_name, kek.name, sizeof out->kek_name);
+    out->kek_version = kek.version;
+    out->keeper = (enum sck_keeper_kind)kek.keeper;
+    sck_record_clear(SCK_TABLE_KEKS, &kek);
+    return SCK_OK;
+}
+
+static enum sck_code
+only_owners(const struct sck_scope *scope, struct sck_err *err)
+{
+    if (scope->kind == SCK_SCOPE_SUBJECT || scope->kind == SCK_SCOPE_CLIENT)
+        return SCK_OK;
+    return sck_fail(err, SCK_E_USAGE, "only subjects and clients have a KEK of their own");
+}
+
+enum sck_code
+sck_owner_find(struct sck_service *service, const struct sck_scope *scope, struct sck_owner_info *out,
+               struct sck_err *err)
+{
+    struct sck_owner_rec owner = {0};
+    struct sck_kek_rec kek = {0};
+    enum sck_code rc = sck_wall_check(service, scope, err);
+    if (rc == SCK_OK)
+        rc = only_owners(scope, err);
+    if (rc == SCK_OK)
+        rc = sck_owner_get(service->engine, scope, false, &owner, &kek, err);
+    sck_record_clear(SCK_TABLE_KEKS, &kek);
+    return rc == SCK_OK ? fill_info(service->engine->catalog, &owner, out, err) : rc;
+}
+
+enum sck_code
+sck_owner_create(struct sck_service *service, const struct sck_scope *scope, bool again, struct sck_owner_info *out,
+                 struct sck_err *err)
+{
+    enum sck_owner_kind kind = SCK_OWNER_SUBJECT;
+    const char *id = NULL;
+    size_t id_len = 0;
+    enum sck_code rc = sck_wall_check(service, scope, err);
+    if (rc == SCK_OK)
+        rc = only_owners(scope, err);
+    if (rc == SCK_OK)
+        rc = sck_owner_of_scope(scope, &kind, &id, &id_len, err);
+    if (rc == SCK_OK)
+        rc = sck_owner_provision(service->engine, kind, id, id_len, again, err);
+    return rc == SCK_OK ? sck_owner_find(service, scope, out, err) : rc;
+}
+
+struct owner_walk {
+    struct sck_service *service;
+    struct sck_catalog *catalog;
+    sck_owner_fn fn;
+    void *arg;
+};
+
+static enum sck_code
+walk_owner(void *arg, void *record, struct sck_err *err)
+{
+    struct owner_walk *w = arg;
+    const struct sck_owner_rec *owner = record;
+    struct sck_owner_info info;
+    if (owner->kind == SCK_OWNER_FILES || owner->state != SCK_OWNER_ACTIVE)
+        return SCK_OK;
+    enum sck_code rc = fill_info(w->catalog, owner, &info, err);
+    if (rc == SCK_OK && sck_scope_is_allowed(&info.scope, w->service->scopes))
+        rc = w->fn(w->arg, &info, err);
+    return rc;
+}
+
+enum sck_code
+sck_owner_each(struct sck_service *service, sck_owner_fn fn, void *arg, struct sck_err *err)
+{
+    struct owner_walk w = {service, NULL, fn, arg};
+    struct sck_owner_rec owner = {0};
+    enum sck_code rc = sck_engine_catalog(service->engine, &w.catalog, err);
+    return rc == SCK_OK ? sck_catalog_each(w.catalog, SCK_OWNERS_ALL, &owner, true, 0, walk_owner, &w, err) : rc;
+}
+
+enum sck_code
+sck_owner_kek_name(struct sck_service *service, const struct sck_scope *scope, char out[128], struct sck_err *err)
+{
+    struct sck_owner_info info;
+    struct sck_err look = SCK_ERR_INIT;
+    enum sck_owner_kind kind = SCK_OWNER_SUBJECT;
+    const char *id = NULL;
+    size_t id_len = 0;
+    enum sck_code rc = sck_owner_find(service, scope, &info, &look);
+    if (rc == SCK_OK) {
+        memcpy(out, info.kek_name, 128);
+        return SCK_OK;
+    }
+    if (rc != SCK_E_NOT_FOUND)
+        return sck_fail(err, rc, "%s", look.message);
+    rc = sck_owner_of_scope(scope, &kind, &id, &id_len, err);
+    return rc == SCK_OK ? kek_name(service->engine, kind, 1, id, id_len, out, err) : rc;
+}
