@@ -243,13 +243,12 @@ walk_value(void *item, void *arg)
     struct walk *w = arg;
     if (w->rc != SCK_OK)
         return;
-    if (v->name == NULL) {
-        bool known = section_is_known(v->section) || strcmp(v->section, "default") == 0;
-        if (!known)
-            w->rc = sck_fail(w->err, SCK_E_CONFIG, "%s: unknown section [%s]: see scopekey.conf(5)", w->conf->path,
-                             v->section);
+    bool known = section_is_known(v->section) || strcmp(v->section, "default") == 0;
+    if (!known)
+        w->rc = sck_fail(w->err, SCK_E_CONFIG, "%s: unknown section [%s]: see scopekey.conf(5)", w->conf->path,
+                         v->section);
+    if (!known || v->name == NULL)
         return;
-    }
     for (size_t i = 0; i < TABLE_LEN; i++) {
         if (strcmp(table[i].section, v->section) == 0 && strcmp(table[i].key, v->name) == 0) {
             w->rc = set_value(w->conf, &table[i], v->value, false, w->err);

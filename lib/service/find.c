@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Finding keys: by index, inside the wall, and trusted without a login. */
-#include "lib/service/engine.h"
+#include "lib/service/key.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -189,10 +189,10 @@ sck_explain_missing(struct sck_engine *engine, const struct sck_scope *scope, co
     const char *id = NULL;
     size_t id_len = 0;
     struct sck_err inner = SCK_ERR_INIT;
+    struct sck_owner_rec owner = {0};
     if (may_ask && scope->kind != SCK_SCOPE_SYSTEM) {
         enum sck_code rc = sck_owner_of_scope(scope, &kind, &id, &id_len, err);
         uint32_t erased = 0;
-        struct sck_owner_rec owner = {0};
         struct sck_kek_rec kek = {0};
         if (rc == SCK_OK && kind != SCK_OWNER_FILES) {
             rc = sck_owner_get(engine, scope, false, &owner, &kek, &inner);
@@ -214,7 +214,8 @@ sck_explain_missing(struct sck_engine *engine, const struct sck_scope *scope, co
         bool gone = false;
         sck_buf_init(&label, SCK_LABEL_MAX + 1);
         sck_label_format(scope, name, &label);
-        enum sck_code rc = sck_tomb_find(engine, SCK_TOMB_KEY_NAME, 1, label.data, label.len, &gone, err);
+        enum sck_code rc = sck_tomb_find(engine, SCK_TOMB_KEY_NAME, sck_name_generation(&owner), label.data, label.len,
+                                         &gone, err);
         sck_buf_clear(&label);
         if (rc != SCK_OK)
             return rc;

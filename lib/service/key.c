@@ -196,7 +196,8 @@ clear_leftover(struct sck_engine *engine, struct sck_catalog *catalog, struct sc
 
 /* Names that were destroyed stay so: a new key under an old name would answer for the old one's ciphertexts. */
 static enum sck_code
-check_name_is_free(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_scope *scope, const char *name, struct sck_err *err)
+check_name_is_free(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_scope *scope,
+                   uint32_t generation, const char *name, struct sck_err *err)
 {
     struct sck_key_rec key = {.scope_kind = scope->kind};
     struct sck_err look = SCK_ERR_INIT;
@@ -220,7 +221,7 @@ check_name_is_free(struct sck_engine *engine, struct sck_catalog *catalog, const
     bool gone = false;
     sck_buf_init(&label, SCK_LABEL_MAX + 1);
     sck_label_format(scope, name, &label);
-    rc = sck_tomb_find(engine, SCK_TOMB_KEY_NAME, 1, label.data, label.len, &gone, err);
+    rc = sck_tomb_find(engine, SCK_TOMB_KEY_NAME, generation, label.data, label.len, &gone, err);
     sck_buf_clear(&label);
     if (rc == SCK_OK && gone)
         rc = sck_fail(err, SCK_E_ERASED, "key scopekey:%s/%s was destroyed: choose another name", text, name);
@@ -324,7 +325,7 @@ sck_key_create(struct sck_service *service, const struct sck_scope *scope, const
     if (rc == SCK_OK)
         rc = fill_key(engine, scope, name, spec, &key, err);
     if (rc == SCK_OK && name[0] != '\0')
-        rc = check_name_is_free(engine, catalog, scope, name, err);
+        rc = check_name_is_free(engine, catalog, scope, sck_name_generation(&owner), name, err);
     if (rc != SCK_OK)
         goto out;
     key.owner_id = owner.id;

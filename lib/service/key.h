@@ -18,6 +18,13 @@ SCK_MUST_CHECK enum sck_code sck_resident_id(const uint8_t key[16], uint32_t ver
 /* In a write transaction: the owner is still the living one that was read before.  SCK_E_ERASED. */
 SCK_MUST_CHECK enum sck_code sck_owner_recheck(struct sck_catalog *catalog, const struct sck_owner_rec *owner,
                                                struct sck_err *err);
+/* The generation in the tombstones of key names: the owner's, so that who comes back may use old names; 1 without owner. */
+static inline uint32_t
+sck_name_generation(const struct sck_owner_rec *owner)
+{
+    return owner->generation != 0 ? owner->generation : 1;
+}
+
 /*
  * Remove a key for good: resident objects, rows, and tombstones for its key_id and name in one transaction.
  * Safe to repeat after a crash.

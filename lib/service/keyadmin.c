@@ -167,16 +167,19 @@ sck_key_remove(struct sck_engine *engine, struct sck_catalog *catalog, const str
     uint8_t by_id[32];
     uint8_t by_name[32];
     struct sck_scope scope;
+    struct sck_owner_rec owner = {.id = key->owner_id};
     struct sck_buf label;
     sck_buf_init(&label, SCK_LABEL_MAX + 1);
     enum sck_code rc = sck_scope_make((enum sck_scope_kind)key->scope_kind, key->scope_id, strlen(key->scope_id),
                                       &scope, err);
+    if (rc == SCK_OK && owner.id != 0)
+        rc = sck_catalog_get(catalog, SCK_BY_OWNER_ID, &owner, err);
     if (rc == SCK_OK) {
         sck_label_format(&scope, key->name, &label);
         rc = sck_tomb_hash(engine, SCK_TOMB_KEY_ID, 1, key->key_id, strlen(key->key_id), by_id, err);
     }
     if (rc == SCK_OK)
-        rc = sck_tomb_hash(engine, SCK_TOMB_KEY_NAME, 1, label.data, label.len, by_name, err);
+        rc = sck_tomb_hash(engine, SCK_TOMB_KEY_NAME, sck_name_generation(&owner), label.data, label.len, by_name, err);
     if (rc == SCK_OK)
         rc = destroy_objects(engine, key, err);
     sck_fault_point("destroy.objects");
@@ -185,7 +188,7 @@ sck_key_remove(struct sck_engine *engine, struct sck_catalog *catalog, const str
     if (rc == SCK_OK)
         rc = sck_tomb_add(engine, catalog, SCK_TOMB_KEY_ID, 1, by_id, SCK_TOMB_DONE, 0, err);
     if (rc == SCK_OK)
-        rc = sck_tomb_add(engine, catalog, SCK_TOMB_KEY_NAME, 1, by_name, SCK_TOMB_DONE, 0, err);
+        rc = sck_tomb_add(engine, catalog, SCK_TOMB_KEY_NAME, sck_name_generation(&owner), by_name, SCK_TOMB_DONE, 0, err);
     if (rc == SCK_OK)
         rc = delete_versions(catalog, key, err);
     if (rc == SCK_OK)

@@ -1,4 +1,293 @@
 /* SPDX-License-Identifier: MIT */
+/* Making a set-up, its configuration, and doctor. */
 #include "tests/lib/expect.h"
 #include "tests/lib/home.h"
-int main(void) { return 0; }
+
+#include "lib/base/file.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static enum sck_code
+init_with(const struct sck_setup *setup, struct sck_err *err)
+{
+    char *path = NULL;
+    enum sck_code rc = sck_setup_init(setup, NULL, NULL, &path, err);
+    free(path);
+    return rc;
+}
+
+static void
+bad_pin_files_are_refused(void **state)
+{
+    (void)state;
+    struct home h;
+    char text[700];
+    home_begin(&h);
+    struct sck_setup setup = {.home = h.home, .pin_file = h.pin_file};
+    assert_int_equal(chmod(h.pin_file, 0644), 0);
+    (void)snprintf(text, sizeof text, "PIN file %s can be read by others (mode 0644): run chmod 600 on it", h.pin_file);
+    EXPECT_FAIL(init_with(&setup, &err), SCK_E_CONFIG, text);
+    setup.pin_file = home_path(&h, "none");
+    (void)snprintf(text, sizeof text, "cannot open PIN file %s: No such file or directory", setup.pin_file);
+    EXPECT_FAIL(init_with(&setup, &err), SCK_E_NOT_FOUND, text);
+    setup.pin_file = home_file(&h, "short", "123\n", 4);
+    EXPECT_FAIL(init_with(&setup, &err), SCK_E_USAGE, "the PIN is shorter than 4 characters: choose a longer one");
+    setup.pin_file = home_file(&h, "empty", "\n", 1);
+    (void)snprintf(text, sizeof text, "PIN file %s is empty: put the secret on its first line", setup.pin_file);
+    EXPECT_FAIL(init_with(&setup, &err), SCK_E_CONFIG, text);
+    setup.pin_file = h.dir;
+    (void)snprintf(text, sizeof text, "PIN file %s is not a regular file", h.dir);
+    EXPECT_FAIL(init_with(&setup, &err), SCK_E_CONFIG, text);
+    setup.pin_file = NULL;
+    EXPECT_FAIL(init_with(&setup, &err), SCK_E_USAGE, "init needs a PIN: give --pin-file FILE (made with mode 0600)");
+    assert_int_equal(access(h.home, F_OK), -1);
+    home_remove(&h);
+}
+
+static void
+a_second_init_is_refused_and_changes_nothing(void **state)
+{
+    (void)state;
+    struct home h;
+    char text[700];
+    struct sck_buf before = {0};
+    struct sck_buf after = {0};
+    home_make(&h);
+    const struct sck_setup setup = {.home = h.home, .pin_file = h.pin_file};
+    EXPECT_OK(sck_file_read(h.conf, 65536, &before, &err));
+    (void)snprintf(text, sizeof text,
+                   "there is a set-up in %s already: choose another directory (SCOPEKEY_HOME)", h.home);
+    EXPECT_FAIL(init_with(&setup, &err), SCK_E_EXISTS, text);
+    EXPECT_OK(sck_file_read(h.conf, 65536, &after, &err));
+    assert_int_equal(before.len, after.len);
+    assert_memory_equal(before.data, after.data, after.len);
+    sck_buf_clear(&before);
+    sck_buf_clear(&after);
+    home_remove(&h);
+}
+
+static void
+of_two_inits_at_once_one_wins(void **state)
+{
+    (void)state;
+    struct home h;
+    pid_t child[2];
+    int good = 0;
+    home_begin(&h);
+    const struct sck_setup setup = {.home = h.home, .pin_file = h.pin_file};
+    for (size_t i = 0; i < 2; i++) {
+        child[i] = fork();
+        if (child[i] == 0) {
+            struct sck_err err = SCK_ERR_INIT;
+            enum sck_code rc = init_with(&setup, &err);
+            _exit(rc == SCK_OK ? 0 : rc == SCK_E_BUSY || rc == SCK_E_EXISTS ? 1 : 2);
+        }
+    }
+    for (size_t i = 0; i < 2; i++) {
+        int status = 0;
+        assert_int_equal(waitpid(child[i], &status, 0), child[i]);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+        good += WEXITSTATUS(status) == 0;
+    }
+    assert_int_equal(good, 1);
+    home_remove(&h);
+}
+
+#ifdef SCK_FAULT_POINTS
+static void
+a_killed_init_is_finished_by_the_next(void **state)
+{
+    (void)state;
+    static const char *const points[] = {"init.token", "init.provisioned", "init.catalog", "provision.claimed",
+                                         "provision.made"};
+    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
+        struct home h;
+        home_begin(&h);
+        const struct sck_setup setup = {.home = h.home, .pin_file = h.pin_file};
+        pid_t child = fork();
+        if (child == 0) {
+            struct sck_err err = SCK_ERR_INIT;
+            (void)setenv("SCOPEKEY_FAULT_POINT", points[i], 1);
+            (void)!init_with(&setup, &err);
+            _exit(0);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        assert_int_equal(access(h.conf, F_OK), -1);
+        EXPECT_OK(init_with(&setup, &err));
+        struct sck_service *s = home_open(&h, NULL);
+        EXPECT_OK(sck_service_start(s, &err));
+        sck_service_close(&s);
+        home_remove(&h);
+    }
+}
+#endif
+
+/* The configuration with one more line, or with one line replaced. */
+static void
+conf_with(const struct home *h, const char *section, const char *line)
+{
+    struct sck_buf conf = {0};
+    struct sck_buf out;
+    char head[64];
+    EXPECT_OK(sck_file_read(h->conf, 65536, &conf, &err));
+    sck_buf_init(&out, 65536);
+    sck_buf_put(&out, conf.data, conf.len);
+    (void)snprintf(head, sizeof head, "\n[%s]\n", section);
+    sck_buf_put_str(&out, head);
+    sck_buf_put_str(&out, line);
+    sck_buf_put_str(&out, "\n");
+    EXPECT_OK(sck_file_replace(home_path(h, "d/test.conf"), out.data, out.len, 0600, &err));
+    sck_buf_clear(&conf);
+    sck_buf_clear(&out);
+}
+
+static void
+conf_refused(const struct home *h, const char *section, const char *line, const char *want)
+{
+    char text[800];
+    struct sck_conf *conf = NULL;
+    conf_with(h, section, line);
+    const char *path = home_path(h, "d/test.conf");
+    (void)snprintf(text, sizeof text, "%s%s", path, want);
+    EXPECT_FAIL(sck_conf_load(path, false, &conf, &err), SCK_E_CONFIG, text);
+    assert_null(conf);
+}
+
+static void
+a_wrong_configuration_refuses_to_start(void **state)
+{
+    (void)state;
+    struct home h;
+    home_make(&h);
+    conf_refused(&h, "scopekey", "colour = red", ": unknown key \"colour\" in section [scopekey]: see scopekey.conf(5)");
+    conf_refused(&h, "paint", "colour = red", ": unknown section [paint]: see scopekey.conf(5)");
+    conf_refused(&h, "rest", "port = 65536", ", [rest] port: \"65536\" is not a whole number from 0 to 65535");
+    conf_refused(&h, "rest", "port = 08000", ", [rest] port: \"08000\" is not a whole number from 0 to 65535");
+    conf_refused(&h, "token", "insecure_master = yes",
+                 ", [token] insecure_master: \"yes\" is neither true nor false");
+    conf_refused(&h, "scopekey", "keeper = cloud", ", [scopekey] keeper: \"cloud\" is none of token|vault");
+    conf_refused(&h, "scopekey", "keeper = vault", ": keeper = vault needs url and token_file in [keeper vault]");
+    conf_refused(&h, "scopekey", "key_prefix = Big",
+                 ": [scopekey] key_prefix \"Big\": use a-z, then up to 23 of a-z and 0-9");
+    conf_refused(&h, "scopekey", "catalog_id = 12",
+                 ", [scopekey] catalog_id: \"12\" is no UUID; take the one that `scopekey init` wrote");
+    home_remove(&h);
+}
+
+static void
+variables_win_over_the_file(void **state)
+{
+    (void)state;
+    struct home h;
+    struct sck_conf *conf = NULL;
+    home_make(&h);
+    (void)setenv("PORT", "9001", 1);
+    (void)setenv("ENCRYPTION_CHUNK_SIZE_MB", "5", 1);
+    EXPECT_OK(sck_conf_load(h.conf, true, &conf, &err));
+    assert_int_equal(conf->rest_port, 9001);
+    assert_int_equal(conf->files_chunk_bytes, 5 * 1024 * 1024);
+    sck_conf_free(&conf);
+    EXPECT_OK(sck_conf_load(h.conf, false, &conf, &err));
+    assert_int_equal(conf->rest_port, 8000);
+    assert_int_equal(conf->files_chunk_bytes, 262144);
+    sck_conf_free(&conf);
+    (void)setenv("PORT", "70000", 1);
+    EXPECT_FAIL(sck_conf_load(h.conf, true, &conf, &err), SCK_E_CONFIG,
+                "environment variable PORT: \"70000\" is not a whole number from 0 to 65535");
+    (void)unsetenv("PORT");
+    (void)setenv("ENCRYPTION_CHUNK_SIZE_MB", "65", 1);
+    EXPECT_FAIL(sck_conf_load(h.conf, true, &conf, &err), SCK_E_CONFIG,
+                "environment variable ENCRYPTION_CHUNK_SIZE_MB: \"65\" is not a whole number from 1 to 64");
+    (void)unsetenv("ENCRYPTION_CHUNK_SIZE_MB");
+    home_remove(&h);
+}
+
+struct findings {
+    size_t good;
+    size_t bad;
+    char first[512];
+};
+
+static void
+note(void *arg, const char *area, const char *what, const char *cure)
+{
+    struct findings *f = arg;
+    if (cure == NULL) {
+        f->good++;
+    } else if (f->bad++ == 0) {
+        (void)snprintf(f->first, sizeof f->first, "%s: %s", area, what);
+    }
+}
+
+static enum sck_code
+examine(const struct home *h, struct findings *f)
+{
+    const struct sck_open how = {.conf_path = h->conf};
+    struct sck_err err = SCK_ERR_INIT;
+    *f = (struct findings){0};
+    return sck_doctor(&how, note, f, &err);
+}
+
+static void
+doctor_names_each_problem(void **state)
+{
+    (void)state;
+    struct home h;
+    struct findings f;
+    char path[512];
+    home_make(&h);
+    assert_int_equal(examine(&h, &f), SCK_OK);
+    assert_int_equal(f.bad, 0);
+    assert_true(f.good > 10);
+    (void)snprintf(path, sizeof path, "%s/catalog.db", h.home);
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_int_equal(examine(&h, &f), SCK_E_CONFIG);
+    assert_non_null(strstr(f.first, "catalog.db has mode 0644"));
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(chmod(h.pin_file, 0640), 0);
+    assert_int_equal(examine(&h, &f), SCK_E_CONFIG);
+    assert_non_null(strstr(f.first, "pin.txt has mode 0640"));
+    assert_int_equal(chmod(h.pin_file, 0600), 0);
+    (void)snprintf(path, sizeof path, "%s/catalog.pem", h.home);
+    assert_int_equal(rename(path, home_path(&h, "away")), 0);
+    assert_int_equal(examine(&h, &f), SCK_E_INTEGRITY);
+    assert_string_equal(f.first, "catalog: catalog.pem is not the token's catalog key");
+    home_remove(&h);
+}
+
+static void
+a_wrong_pin_is_a_credential_error(void **state)
+{
+    (void)state;
+    struct home h;
+    home_make(&h);
+    (void)home_file(&h, "pin.txt", "00000000\n", 9);
+    struct sck_service *s = home_open(&h, NULL);
+    struct sck_err err = SCK_ERR_INIT;
+    assert_int_equal(sck_service_start(s, &err), SCK_E_CREDENTIAL);
+    sck_service_close(&s);
+    home_remove(&h);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bad_pin_files_are_refused),
+        cmocka_unit_test(a_second_init_is_refused_and_changes_nothing),
+        cmocka_unit_test(of_two_inits_at_once_one_wins),
+#ifdef SCK_FAULT_POINTS
+        cmocka_unit_test(a_killed_init_is_finished_by_the_next),
+#endif
+        cmocka_unit_test(a_wrong_configuration_refuses_to_start),
+        cmocka_unit_test(variables_win_over_the_file),
+        cmocka_unit_test(doctor_names_each_problem),
+        cmocka_unit_test(a_wrong_pin_is_a_credential_error),
+    };
+    return cmocka_run_group_tests_name("service/setup", tests, NULL, NULL);
+}
