@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-# Count tests in automake's .log files: cmocka's own lines and TAP-like ones.  Skipped tests count as failed.
-# Prints "PASSED FAILED" last, and before it one line for each failed test:  awk -f count.awk FILE.log...
-# A file whose .trs (variable results, "FILE.log=FAIL ...") says otherwise than its lines counts one more.
+# Count tests in automake's .log files, by cmocka's own lines and TAP-like ones:
+#   awk -v results="FILE.log=PASS OTHER.log=FAIL" -f count.awk FILE.log OTHER.log
+# Prints a line for each failed test, and last "PASSED FAILED".  A cmocka test passed when it said OK; one that only
+# began (failed, skipped, crashed) failed.  A program whose result says otherwise than its lines counts one more.
 
 function fail(name) {
     failed++
@@ -9,16 +10,19 @@ function fail(name) {
     print "failed: " file ": " name
 }
 
-function end_of_file() {
+function end_of_file(    name) {
     if (file == "")
         return
-    if (running != "")
-        fail(running " did not end")
+    for (name in begun) {
+        while (begun[name]-- > finished[name])
+            fail(name)
+    }
     if (result[file] != "PASS" && failed_here == 0)
         fail("the whole program: " (result[file] == "" ? "no result" : result[file]))
     if (result[file] == "PASS" && passed_here == 0 && failed_here == 0)
         fail("it passed without a test")
-    running = ""
+    delete begun
+    delete finished
     passed_here = failed_here = 0
 }
 
@@ -32,22 +36,22 @@ BEGIN {
 FNR == 1 {
     end_of_file()
     file = FILENAME
-    in_summary = 0
+    seen[file] = 1
 }
-/^\[==========\] Running / { in_summary = 0 }
-/^\[==========\] [0-9]+ test\(s\) run/ { in_summary = 1 }
-in_summary { next }
-/^\[ RUN      \] / {
-    if (running != "")
-        fail(running " did not end")
-    running = $4
-}
-/^\[       OK \] / { passed++; passed_here++; running = "" }
-/^\[  FAILED  \] / { fail($4); running = "" }
-/^\[  SKIPPED \] / { fail($4 " was skipped"); running = "" }
+/^\[ RUN      \] / { begun[$4]++ }
+/^\[       OK \] / { passed++; passed_here++; finished[$4]++ }
 /^ok( |$)/ { passed++; passed_here++ }
-/^not ok( |$)/ { fail(substr($0, 8)) }
+/^not ok( |$)/ {
+    sub(/^not ok ?(- )?/, "")
+    fail($0)
+}
 END {
     end_of_file()
+    for (i = 1; i < ARGC; i++) {
+        if (!(ARGV[i] in seen) && ARGV[i] !~ /=/) {
+            file = ARGV[i]
+            fail("it said nothing")
+        }
+    }
     print passed + 0, failed + 0
 }
