@@ -17,10 +17,10 @@ counts() {
 run='[ RUN      ] a\n'
 good='[       OK ] a\n'
 counts "cmocka tests that passed" PASS "$run$good$run$good" '2 0'
-counts "a cmocka test that failed" FAIL "$run[  FAILED  ] a\n[  FAILED  ] 1 test(s), listed below:\n[  FAILED  ] a\n" \
+counts "a cmocka test that failed" FAIL "${run}[  FAILED  ] a\n[  FAILED  ] 1 test(s), listed below:\n[  FAILED  ] a\n" \
   $'failed: x.log: a\n0 1'
-counts "a cmocka test that crashed" FAIL "$run$good[ RUN      ] b\n" $'failed: x.log: b\n1 1'
-counts "a cmocka test that was skipped" PASS "$run[  SKIPPED ] a\n" $'failed: x.log: a\n0 1'
+counts "a cmocka test that crashed" FAIL "$run${good}[ RUN      ] b\n" $'failed: x.log: b\n1 1'
+counts "a cmocka test that was skipped" PASS "${run}[  SKIPPED ] a\n" $'failed: x.log: a\n0 1'
 counts "a fixture that failed" FAIL '[  FAILED  ] GROUP SETUP\n' $'failed: x.log: the whole program: FAIL\n0 1'
 counts "lines of scripts" FAIL 'ok - one\nnot ok - two: why\nok\n' $'failed: x.log: two: why\n2 1'
 counts "a script that stopped half-way" FAIL 'ok - one\n' $'failed: x.log: the whole program: FAIL\n1 1'

@@ -25,7 +25,7 @@ exports() {
 exports lib/.libs/libscopekey.so 'scopekey_[a-z0-9_]+|sck_[a-z0-9_]+'
 exports .libs/scopekey.so 'OSSL_provider_init'
 exports .libs/scopekey-pkcs11.so 'C_GetFunctionList|C_GetInterfaceList|C_GetInterface|scopekey_pkcs11_marker'
-exports .libs/keeper-http.so 'sck_keeper_[a-z0-9_]+'
+exports vault/.libs/keeper-http.so 'scopekey_keeper_plugin'
 
 if [ -f "$src/include/scopekey.h" ]; then
   empty "every function of scopekey.h is exported" "$(

@@ -30,10 +30,10 @@ while read -r room allowed; do
   for a in $allowed; do
     case $a in *.h) pattern="$pattern|$a\"" ;; *) pattern="$pattern|$a/" ;; esac
   done
-  empty "$room includes only: ${allowed:-itself}" "$(find "$room" -maxdepth 1 -name '*.[ch]' -print0 |
+  empty "$room includes only: ${allowed:-itself}" "$(find "$room" -name '*.[ch]' -print0 |
     xargs -0 -r grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' /dev/null |
     grep -vE "\"($pattern)" | grep -vE '"config\.h"')"
-  empty "$room names its own headers from the top" "$(find "$room" -maxdepth 1 -name '*.[ch]' -print0 |
+  empty "$room names its own headers from the top" "$(find "$room" -name '*.[ch]' -print0 |
     xargs -0 -r grep -nE '#[[:space:]]*include[[:space:]]*<(lib|vault|provider|pkcs11|rest|cli)/' /dev/null)"
 done <<<"$rooms"
 

@@ -70,7 +70,7 @@ keys=$("$scopekey" config keys --json)
 conf=man/scopekey.conf.5
 sample=conf/scopekey.conf.example
 in_section() { awk -v name="$2" '$0 == name { on = 1; next } /^(\.S[sh] |\[)/ { on = 0 } on' "$1"; }
-while IFS=$'\t' read -r name key fallback env; do
+while IFS='|' read -r name key fallback env; do
   manual=$(in_section "$conf" ".Ss [$name]" | awk -v key="$key" '/^\.It Ic / { on = $3 == key } on')
   missing=''
   [ -n "$manual" ] || missing+=" is not in $conf;"
@@ -82,7 +82,7 @@ while IFS=$'\t' read -r name key fallback env; do
   grep -qxF -- "#$key = $fallback" <(in_section "$sample" "[$name]" | sed 's/[[:space:]]*$//; s/ =$/ = /') ||
     missing+=" \"#$key = $fallback\" is not in $sample;"
   empty "[$name] $key is documented" "$missing"
-done < <(jq -r '[.section, .key, .default, .environment // ""] | join("\t")' <<<"$keys" | sed 's/\t\t/\t\x01\t/g' | tr -d '\001')
+done < <(jq -r '[.section, .key, .default, .environment // ""] | join("|")' <<<"$keys")
 empty "$conf describes no other key" "$(
   comm -23 <(awk '/^\.Ss \[/ { s = $0; sub(/^\.Ss /, "", s) } /^\.It Ic / { print s " " $3 }' "$conf" | sort) \
     <(jq -r '"[" + .section + "] " + .key' <<<"$keys" | sort))"
