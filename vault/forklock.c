@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "vault/forklock.h"
 
+#include "lib/base/fork.h"
+
 #include <stddef.h>
 
 static struct {
@@ -27,7 +29,7 @@ fork_done(void)
 static void
 register_once(void)
 {
-    (void)pthread_atfork(fork_prepare, fork_done, fork_done);
+    (void)sck_fork_register(SCK_FORK_KEEPER, fork_prepare, fork_done, fork_done);
 }
 
 void

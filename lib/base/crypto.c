@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/base/crypto.h"
 
+#include "lib/base/fork.h"
+
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -34,7 +36,7 @@ static void rand_give(void) { pthread_mutex_unlock(&g.rand_lock); }
 static void
 set_up(void)
 {
-    (void)pthread_atfork(rand_take, rand_give, rand_give);
+    (void)sck_fork_register(SCK_FORK_RANDOM, rand_take, rand_give, rand_give);
     OSSL_LIB_CTX *ctx = OSSL_LIB_CTX_new();
     if (ctx == NULL || OSSL_PROVIDER_load(ctx, "default") == NULL)
         return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/base/secret.h"
 
+#include "lib/base/fork.h"
 #include "lib/base/log.h"
 
 #include <openssl/crypto.h>
@@ -101,7 +102,7 @@ static void arena_release(void) { pthread_mutex_unlock(&arena.lock); }
 static void
 arena_once(void)
 {
-    (void)pthread_atfork(arena_prepare, arena_release, arena_release);
+    (void)sck_fork_register(SCK_FORK_SECRET, arena_prepare, arena_release, arena_release);
 }
 
 enum sck_code

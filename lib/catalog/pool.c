@@ -2,6 +2,7 @@
 #include "lib/catalog/pool.h"
 
 #include "lib/base/clock.h"
+#include "lib/base/fork.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -207,14 +208,7 @@ fork_child(void)
 static void
 set_up(void)
 {
-    /*
-     * The handlers run in the opposite order before a fork: with those of the secrets registered first, a thread that
-     * we wait for can still get memory for secrets.
-     */
-    struct sck_secret *none = NULL;
-    if (sck_secret_new(1, &none, NULL) == SCK_OK)
-        sck_secret_free(&none);
-    (void)pthread_atfork(fork_prepare, fork_parent, fork_child);
+    (void)sck_fork_register(SCK_FORK_CATALOG, fork_prepare, fork_parent, fork_child);
     room.pid = getpid();
 }
 

@@ -3,6 +3,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
+#include "lib/base/fork.h"
 #include "lib/base/log.h"
 
 #include <stdlib.h>
@@ -33,7 +34,7 @@ fork_release(void)
 static void
 register_fork(void)
 {
-    (void)pthread_atfork(fork_prepare, fork_release, fork_release);
+    (void)sck_fork_register(SCK_FORK_SERVICE, fork_prepare, fork_release, fork_release);
 }
 
 char *
@@ -118,16 +119,13 @@ engine_new(const struct sck_open *how, struct sck_conf *conf, struct sck_engine 
     return SCK_OK;
 }
 
-/* Share the engine of the same configuration file, or make one.  Takes `conf`. */
-static enum sck_code
-engine_acquire(const struct sck_open *how, struct sck_conf *conf, struct sck_engine **out, struct sck_err *err)
+/* The engine of this configuration file with one reference more, or NULL; `fresh` becomes it when there is none. */
+static struct sck_engine *
+engine_share(const struct sck_open *how, const char *path, struct sck_engine *fresh)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, register_fork);
-    enum sck_code rc = SCK_OK;
     pthread_mutex_lock(&engines.lock);
     struct sck_engine *e = engines.first;
-    while (e != NULL && strcmp(e->conf->path, conf->path) != 0)
+    while (e != NULL && strcmp(e->conf->path, path) != 0)
         e = e->next;
     if (e != NULL) {
         e->refs++;
@@ -135,17 +133,34 @@ engine_acquire(const struct sck_open *how, struct sck_conf *conf, struct sck_eng
             e->ask_pin = how->ask_pin;
             e->ask_pin_arg = how->ask_pin_arg;
         }
-        sck_conf_free(&conf);
-    } else {
-        rc = engine_new(how, conf, &e, err);
-        if (rc == SCK_OK && e != NULL) {
-            e->next = engines.first;
-            engines.first = e;
-        }
+    } else if (fresh != NULL) {
+        e = fresh;
+        e->next = engines.first;
+        engines.first = e;
     }
     pthread_mutex_unlock(&engines.lock);
-    *out = e;
-    return rc;
+    return e;
+}
+
+/* Share the engine of the same configuration file, or make one.  Takes `conf` when it succeeds. */
+static enum sck_code
+engine_acquire(const struct sck_open *how, struct sck_conf *conf, struct sck_engine **out, struct sck_err *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct sck_engine *fresh = NULL;
+    pthread_once(&once, register_fork);
+    *out = engine_share(how, conf->path, NULL);
+    if (*out != NULL) {
+        sck_conf_free(&conf);
+        return SCK_OK;
+    }
+    enum sck_code rc = engine_new(how, conf, &fresh, err);
+    if (rc != SCK_OK)
+        return rc;
+    *out = engine_share(how, conf->path, fresh);
+    if (*out != fresh)
+        engine_free(fresh);
+    return SCK_OK;
 }
 
 static void

@@ -2,6 +2,7 @@
 #include "lib/token/module.h"
 
 #include "lib/base/crypto.h"
+#include "lib/base/fork.h"
 #include "lib/token/call.h"
 #include "lib/token/gate.h"
 #include "lib/token/session.h"
@@ -63,22 +64,15 @@ fork_child(void)
         m->exit_registered = false;
         atomic_fetch_add(&m->generation, 1);
     }
-    pthread_mutex_init(&reg.lock, NULL);
-    pthread_cond_init(&reg.changed, NULL);
+    reg.changed = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    pthread_mutex_unlock(&reg.lock);
     sck_gate_child();
 }
 
-/*
- * Prepare handlers run in the reverse order of their registration: the one of lib/base/secret.h must be there first,
- * because a thread may take a secret's lock while it holds ours, never the other way round.
- */
 static void
 register_fork(void)
 {
-    struct sck_secret *first = NULL;
-    if (sck_secret_new(1, &first, NULL) == SCK_OK)
-        sck_secret_free(&first);
-    (void)pthread_atfork(fork_prepare, fork_parent, fork_child);
+    (void)sck_fork_register(SCK_FORK_TOKEN, fork_prepare, fork_parent, fork_child);
 }
 
 void

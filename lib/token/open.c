@@ -47,8 +47,7 @@ sck_token_note_lost(struct sck_token *t, const struct sck_use *use, CK_RV rv)
 void
 sck_token_forked(struct sck_token *t)
 {
-    pthread_mutex_init(&t->lock, NULL);
-    pthread_cond_init(&t->changed, NULL);
+    t->changed = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     t->forks++;
     if (t->state != SCK_TOKEN_CLOSED)
         t->state = SCK_TOKEN_COLD;
@@ -61,6 +60,8 @@ sck_token_forked(struct sck_token *t)
     t->idle_count = t->worker_count = t->parked_count = 0;
     t->object_count = 0;
     t->logged_in = false;
+    /* Taken before the fork by the thread that made it, which is the one that goes on here. */
+    pthread_mutex_unlock(&t->lock);
 }
 
 static enum sck_code
