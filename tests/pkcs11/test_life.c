@@ -324,9 +324,72 @@ exit_is_quiet(void **state)
     }
 }
 
+/* ---- many keys ---- */
+
+enum { MANY = 150 };
+
+static enum sck_code
+make_many(struct sck_service *service, struct sck_err *err)
+{
+    struct sck_scope scope, door;
+    struct sck_key_info info;
+    struct sck_key_spec aes = {.alg = SCK_ALG_AES_256}, pair = {.alg = SCK_ALG_EC_P256};
+    enum sck_code code = sck_scope_make(SCK_SCOPE_SUBJECT, "many", 4, &scope, err);
+    for (int i = 0; i < MANY && code == SCK_OK; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "k%d", i);
+        code = sck_key_create(service, &scope, name, &aes, &info, err);
+    }
+    if (code == SCK_OK)
+        code = sck_scope_make(SCK_SCOPE_SYSTEM, "door", 4, &door, err);
+    return code == SCK_OK ? sck_key_create(service, &door, "tls", &pair, &info, err) : code;
+}
+
+/* A walk over several pages, fetched `step` at a time, sees every key once, and no system key. */
+static void
+walk_in_steps(CK_SESSION_HANDLE h, CK_ULONG step)
+{
+    CK_OBJECT_CLASS secret = CKO_SECRET_KEY;
+    CK_ATTRIBUTE templ = {CKA_CLASS, &secret, sizeof secret};
+    CK_OBJECT_HANDLE found[MANY + 100];
+    CK_ULONG got = 1, all = 0;
+    bool seen[MANY] = {false};
+    assert_rv(F->C_FindObjectsInit(h, &templ, 1), CKR_OK);
+    while (got != 0) {
+        assert_true(all + step <= MANY + 100);
+        assert_rv(F->C_FindObjects(h, found + all, step, &got), CKR_OK);
+        all += got;
+    }
+    assert_rv(F->C_FindObjectsFinal(h), CKR_OK);
+    assert_int_equal(all, MANY + 2);
+    for (CK_ULONG i = 0; i < all; i++) {
+        char label[64] = "";
+        (void)fx_attr(h, found[i], CKA_LABEL, label, sizeof label - 1);
+        assert_null(strstr(label, "system"));
+        if (strncmp(label, "subject/many/k", 14) == 0) {
+            long k = strtol(label + 14, NULL, 10);
+            assert_true(k >= 0 && k < MANY && !seen[k]);
+            seen[k] = true;
+        }
+    }
+}
+
+static void
+searches_go_on_over_pages(void **state)
+{
+    (void)state;
+    fx_child(make_many);
+    CK_SESSION_HANDLE h = fx_session(true);
+    static const CK_ULONG steps[] = {1, 7, 50};
+    for (size_t i = 0; i < 3; i++)
+        walk_in_steps(h, steps[i]);
+    assert_int_equal(fx_find(h, CKO_PUBLIC_KEY, "system/door/tls"), CK_INVALID_HANDLE);
+    assert_int_equal(fx_find(h, CKO_PRIVATE_KEY, "system/door/tls"), CK_INVALID_HANDLE);
+}
+
 /* ---- a set-up that has no PIN of its own, and one that would use us as its own token ---- */
 
-/* Write the configuration anew with one key of [token] replaced (value NULL: left out). */
+/* Write the configuration anew with one line replaced (`value` NULL: left out; a `key` that is a section: one line more). */
 static void
 reconfigure(const char *key, const char *value, struct sck_buf *old)
 {
@@ -339,11 +402,11 @@ reconfigure(const char *key, const char *value, struct sck_buf *old)
     bool done = false;
     for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
         size_t len = strlen(key);
-        bool hit = strncmp(line, key, len) == 0 && (line[len] == ' ' || line[len] == '=');
-        if (!hit)
+        bool hit = strncmp(line, key, len) == 0 && (line[len] == ' ' || line[len] == '=' || key[0] == '[');
+        if (!hit || key[0] == '[')
             sck_buf_printf(&now, "%s\n", line);
-        else if (value != NULL)
-            sck_buf_printf(&now, "%s = %s\n", key, value);
+        if (hit && value != NULL)
+            sck_buf_printf(&now, key[0] == '[' ? "%s%s\n" : "%s = %s\n", key[0] == '[' ? "" : key, value);
         done = done || hit;
     }
     free(copy);
@@ -413,6 +476,37 @@ the_module_is_not_its_own_token(void **state)
     put_back(&old);
 }
 
+static int
+sees_alice_alone(CK_SESSION_HANDLE h, CK_OBJECT_HANDLE key)
+{
+    if (F->C_Initialize(NULL) != CKR_OK || F->C_OpenSession(0, CKF_SERIAL_SESSION, NULL, NULL, &h) != CKR_OK ||
+        F->C_Login(h, CKU_USER, PIN, PIN_LEN) != CKR_OK)
+        return 1;
+    CK_OBJECT_HANDLE found[64];
+    size_t n = fx_find_all(h, NULL, 0, found, 64);
+    for (size_t i = 0; i < n; i++) {
+        char label[64] = "";
+        (void)fx_attr(h, found[i], CKA_LABEL, label, sizeof label - 1);
+        if (strncmp(label, "subject/alice/", 14) != 0 && strcmp(label, "system/door/tls") != 0)
+            return 2;
+    }
+    if (n != 16 + 2 || fx_find(h, CKO_PUBLIC_KEY, "subject/bob/tls") != CK_INVALID_HANDLE)
+        return 3;
+    key = fx_find(h, CKO_PRIVATE_KEY, "system/door/tls");
+    return key != CK_INVALID_HANDLE && sign_once(h, key) == CKR_OK ? 0 : 4;
+}
+
+/* The wall hides everybody else, and shows a system key that it names. */
+static void
+the_wall_confines(void **state)
+{
+    (void)state;
+    struct sck_buf old;
+    reconfigure("[scopekey]", "scopes = \"subject/alice, system/door\"", &old);
+    in_child(sees_alice_alone, 0, 0);
+    put_back(&old);
+}
+
 int
 main(void)
 {
@@ -426,6 +520,8 @@ main(void)
         cmocka_unit_test_setup_teardown(threads_sign_in_sessions_of_their_own, fx_init, fx_fini),
         cmocka_unit_test(sessions_close_under_their_users),
         cmocka_unit_test_setup_teardown(forks_while_others_sign, fx_init, fx_fini),
+        cmocka_unit_test_setup_teardown(searches_go_on_over_pages, fx_init, fx_fini),
+        cmocka_unit_test(the_wall_confines),
     };
     return cmocka_run_group_tests_name("pkcs11 life", tests, fx_start, fx_stop);
 }
