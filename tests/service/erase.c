@@ -170,7 +170,7 @@ nothing_of_the_erased_id_is_left_in_the_catalog(void **state)
         if (rc == SCK_E_NOT_FOUND)
             continue;
         assert_int_equal(rc, SCK_OK);
-        assert_null(memmem(bytes.data, bytes.len, "zacharias", 9));
+        assert_true(bytes.len == 0 || memmem(bytes.data, bytes.len, "zacharias", 9) == NULL);
         sck_buf_clear(&bytes);
     }
 }
