@@ -226,6 +226,7 @@ net_of(CURLcode rc)
         return SCK_NET_CONNECT;
     if (rc == CURLE_PEER_FAILED_VERIFICATION || rc == CURLE_SSL_ISSUER_ERROR)
         return SCK_NET_CERTIFICATE;
+    /* "Unsupported protocol" is also what a server that speaks no HTTP gets. */
     if (rc == CURLE_SSL_CACERT_BADFILE || rc == CURLE_URL_MALFORMAT || rc == CURLE_UNSUPPORTED_PROTOCOL ||
         rc == CURLE_OUT_OF_MEMORY || rc == CURLE_SSL_ENGINE_INITFAILED || rc == CURLE_FAILED_INIT)
         return SCK_NET_SETUP;
