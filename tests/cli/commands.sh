@@ -196,8 +196,13 @@ comes_back() {
   refuses "her old file stays erased" 8 \
     "the key of file $(scopekey info f.sk --json | jq -r .file_id) was erased: nobody can read it any more" \
     scopekey decrypt f.sk -o h
-  refuses "her old key stays erased" 8 "key scopekey:subject/alice/tls was destroyed" scopekey key show subject/alice/tls
-  holds "she gets new keys" scopekey key create subject/alice/tls2 --algorithm ec-p256
+  refuses "her old key is not hers any more" 4 \
+    "there is no key scopekey:subject/alice/tls: see \`scopekey key list\`" scopekey key show subject/alice/tls
+  refuses "its key id stays erased" 8 "key $(jq -r .key_id tls.json) was erased" \
+    scopekey key show "$(jq -r .key_id tls.json)"
+  scopekey key create scopekey:subject/alice/tls --algorithm ec-p256 --json >tls2.json
+  is "the name gets a new key" $? 0
+  is "it is another key" "$(jq -s 'map(.public_key) | unique | length' tls.json tls2.json)" 2
 }
 
 # commands KEEPER INIT-ARGUMENT...
