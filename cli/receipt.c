@@ -87,25 +87,29 @@ sck_cli_receipt_verify(const json_t *receipt, const uint8_t *spki, size_t spki_l
 static void
 show_value(const char *name, const json_t *value)
 {
-    size_t index;
-    json_t *item;
-    if (json_is_array(value)) {
-        json_array_foreach(value, index, item)
-            show_value(name, item);
-        return;
-    }
     char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    (void)printf("  %-16s %s\n", name, json_is_string(value) ? json_string_value(value) : text != NULL ? text : "?");
+    (void)printf("  %-18s %s\n", name, json_is_string(value) ? json_string_value(value) : text != NULL ? text : "?");
     free(text);
 }
 
+/* One line for each item of a list, and for each member of an object inside. */
 void
 sck_cli_receipt_show(const json_t *receipt)
 {
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)receipt, name, value)
-        show_value(name, value);
+    const char *name, *inner_name;
+    json_t *value, *inner;
+    size_t index;
+    json_object_foreach((json_t *)(uintptr_t)receipt, name, value) {
+        if (json_is_array(value)) {
+            json_array_foreach(value, index, inner)
+                show_value(name, inner);
+        } else if (json_is_object(value)) {
+            json_object_foreach(value, inner_name, inner)
+                show_value(inner_name, inner);
+        } else {
+            show_value(name, value);
+        }
+    }
 }
 
 /* "STATE/receipts/ID.json", allocated; NULL when out of memory. */

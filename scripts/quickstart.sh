@@ -59,7 +59,7 @@ background=()
 finish() {
   local status=$?
   for pid in "${background[@]}"; do
-    kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+    kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true
   done
   [ "$status" -eq 0 ] || echo "quickstart: failed; what was built and made is in ./build and ./demo" >&2
   exit "$status"
@@ -119,11 +119,13 @@ openssl s_server -accept "127.0.0.1:$port" -cert alice.pem -key scopekey:subject
   -provider scopekey -provider default >s_server.log 2>&1 </dev/null &
 background+=($!)
 wait_for s_server grep -q ACCEPT s_server.log
-run openssl s_client -connect "127.0.0.1:$port" -CAfile alice.pem -verify_return_error -brief </dev/null
+run openssl s_client -connect "127.0.0.1:$port" -servername localhost -CAfile alice.pem -verify_return_error -brief </dev/null
 
 step "The same key over PKCS#11"
+PIN=$(cat pin.txt)
+export PIN
 echo 'Signed through PKCS#11.' >message
-run pkcs11-tool --module "$inst/lib/pkcs11/scopekey-pkcs11.so" --login --pin "$(cat pin.txt)" --sign \
+run pkcs11-tool --module "$inst/lib/pkcs11/scopekey-pkcs11.so" --login --pin env:PIN --sign \
   --mechanism ECDSA-SHA256 --signature-format openssl --label subject/alice/tls -i message -o message.sig
 openssl pkey -pubout -provider scopekey -provider default -in scopekey:subject/alice/tls -out alice.pub
 run openssl dgst -sha256 -verify alice.pub -signature message.sig message
@@ -166,7 +168,7 @@ refused erased openssl pkeyutl -sign -rawin -digest sha256 -provider scopekey -p
 refused erased curl -sS --fail-with-body -K curl.conf -H 'Content-Type: application/json' \
   "http://127.0.0.1:$port/api/kms/decrypt" -d "$(jq -c '{key_id, ciphertext, nonce}' <<<"$sealed")"
 echo
-objects=$(run pkcs11-tool --module "$inst/lib/pkcs11/scopekey-pkcs11.so" --login --pin "$(cat pin.txt)" -O)
+objects=$(run pkcs11-tool --module "$inst/lib/pkcs11/scopekey-pkcs11.so" --login --pin env:PIN -O)
 echo "$objects"
 if grep -q alice <<<"$objects"; then
   echo "quickstart: PKCS#11 still lists keys of alice" >&2
