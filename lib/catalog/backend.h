@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a database must do for the catalog.  SQL is what SQLite and PostgreSQL have in common: parameters are $1, $2, ...
- * in the order of their first appearance, values are integers, text and blobs, RETURNING is known.
+ * What a database must do for the catalog.  SQL is what SQLite and PostgreSQL have in common: parameters are $1, $2
+ * and so on in the order of their first appearance, values are integers, text and blobs, RETURNING is known.
  *
  * No function waits for a lock that another writer holds: it answers SCK_E_BUSY at once, without effect, and the
  * caller tries again.  A connection is used by one thread at a time.
@@ -43,7 +43,7 @@ struct sck_backend {
     enum sck_code (*commit)(struct sck_db *db, struct sck_err *err);
     void (*rollback)(struct sck_db *db);
 
-    /* Execute one statement; `changed` (may be NULL) is the number of rows.  SCK_E_EXISTS: a unique column is taken. */
+    /* Execute one statement; `changed` (or NULL) is the number of rows.  SCK_E_EXISTS: a unique column is taken. */
     enum sck_code (*run)(struct sck_db *db, const struct sck_statement *statement, const struct sck_value *params,
                          size_t count, int64_t *changed, struct sck_err *err);
     enum sck_code (*query)(struct sck_db *db, const struct sck_statement *statement,

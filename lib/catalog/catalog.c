@@ -159,7 +159,8 @@ first_look(struct sck_catalog *c, struct sck_db *db, void *arg, struct sck_err *
     if (rc != SCK_OK)
         return rc;
     if (!s.found)
-        return sck_fail(err, SCK_E_INTEGRITY, "catalog %s: its setup row is missing: restore it from a backup", c->path);
+        return sck_fail(err, SCK_E_INTEGRITY, "catalog %s: its setup row is missing: restore it from a backup",
+                        c->path);
     if (memcmp(s.id, c->id, sizeof s.id) != 0)
         return sck_fail(err, SCK_E_CONFIG, "catalog %s belongs to another set-up: correct its path", c->path);
     return SCK_OK;

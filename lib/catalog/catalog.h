@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The database of records, behind one small table of functions (SQLite here; PostgreSQL later).
- * Every row that is read is checked against its MAC (SCK_E_INTEGRITY names table and row), every row that is written
- * gets one.  A catalog may be used from any thread; each thread's transaction has a connection of its own.
- * After a fork the child opens connections of its own.
+ * The database of records, behind one small table of functions (SQLite here; PostgreSQL later). Every row that is
+ * read is checked against its MAC (SCK_E_INTEGRITY names table and row), every row that is written gets one.  A
+ * catalog may be used from any thread; each thread's transaction has a connection of its own.
+ *
+ * fork() waits (at most 2 s) until no thread is in the database, and closes the connections; both sides open new
+ * ones. A child made while a transaction was open cannot use the database: SCK_E_STATE, whatever it calls. Nobody
+ * else in the process may open and close the file: that would drop SQLite's locks (POSIX, close(2)).
  */
 #ifndef SCK_CATALOG_CATALOG_H
 #define SCK_CATALOG_CATALOG_H
@@ -52,8 +55,12 @@ SCK_MUST_CHECK enum sck_code sck_catalog_open(const struct sck_catalog_conf *con
 void sck_catalog_close(struct sck_catalog **catalog);
 
 /*
- * A write transaction of this thread (BEGIN IMMEDIATE); does not nest.  SCK_E_BUSY after busy_ms.
- * Commit is durable when it returns (WAL, synchronous FULL).
+ * A write transaction of this thread (BEGIN IMMEDIATE); does not nest.  SCK_E_BUSY after busy_ms.  Threads and
+ * processes get their turns in the order in which they asked, as far as can be.  End it in the thread that began
+ * it, and make no token, keeper or other foreign call inside: everybody else's writing, and fork() for a while,
+ * wait for it. Commit is durable when it returns (WAL, synchronous FULL).  When it fails nothing of the transaction
+ * is left. After a failure inside a transaction other than SCK_E_EXISTS, _NOT_FOUND and _USAGE it can only be
+ * rolled back.
  */
 SCK_MUST_CHECK enum sck_code sck_catalog_begin(struct sck_catalog *catalog, struct sck_err *err);
 SCK_MUST_CHECK enum sck_code sck_catalog_commit(struct sck_catalog *catalog, struct sck_err *err);
@@ -104,12 +111,17 @@ enum sck_query {
     SCK_BY_SETUP                /* setup: id */
 };
 
-/* Read one row into `record` (which holds the key fields).  SCK_E_NOT_FOUND leaves the record as it was. */
+/*
+ * Read one row into `record` (which holds the key fields and otherwise zeros or what an earlier call gave); with a
+ * query for several rows the first one.  SCK_E_INTEGRITY names table and row.  A failure leaves the record as it
+ * was.
+ */
 SCK_MUST_CHECK enum sck_code sck_catalog_get(struct sck_catalog *catalog, enum sck_query query, void *record,
                                              struct sck_err *err);
 /*
  * Read one row without its MAC, before a login.  For keys and versions only: the caller checks `signature`, which
- * covers what sck_record_public_bytes() gives.  Any other table is SCK_E_INTERNAL.
+ * covers what sck_record_public_bytes() gives.  Only those columns and `signature` are filled: `sealed`,
+ * `wrapped_dek` and `gcm_reserved` stay empty.  Any other table is SCK_E_INTERNAL.
  */
 SCK_MUST_CHECK enum sck_code sck_catalog_get_unchecked(struct sck_catalog *catalog, enum sck_query query,
                                                        void *record, struct sck_err *err);
@@ -117,12 +129,17 @@ SCK_MUST_CHECK enum sck_code sck_catalog_get_unchecked(struct sck_catalog *catal
 SCK_MUST_CHECK enum sck_code sck_record_public_bytes(enum sck_table table, const uint8_t catalog_id[16],
                                                      const void *record, struct sck_buf *out, struct sck_err *err);
 
-/* One row; the record is valid during the call.  Return SCK_OK to go on; anything else ends the walk and is returned. */
+/*
+ * One row; the record is valid during the call and is released afterwards.  Return SCK_OK to go on; anything else
+ * ends the walk and is returned.  No lock is held and no connection is in use: it may use the catalog, also to
+ * change it.
+ */
 typedef enum sck_code (*sck_row_fn)(void *arg, void *record, struct sck_err *err);
 /*
- * Call `fn` for each row, at most `limit` (0: all), in pages, so that no read transaction stays open between two pages and
- * memory stays bounded.  `record` holds the key fields and is overwritten.  With `checked` false as
- * sck_catalog_get_unchecked().
+ * Call `fn` for each row, at most `limit` (0: all), in pages, so that no read transaction stays open between two
+ * pages and memory stays bounded.  `record` holds the key fields; it is overwritten, and empty at the end.  A row
+ * that is changed or deleted meanwhile may be seen as it was when its page (64 rows) was read.  With `checked`
+ * false as sck_catalog_get_unchecked().
  */
 SCK_MUST_CHECK enum sck_code sck_catalog_each(struct sck_catalog *catalog, enum sck_query query, void *record,
                                               bool checked, size_t limit, sck_row_fn fn, void *arg,

@@ -60,7 +60,8 @@ sck_value_get(const struct sck_column *column, const void *record, char time[SCK
     case SCK_COLUMN_TEXT:
         len = strnlen((const char *)at, column->size);
         if (len == column->size)
-            return sck_fail(err, SCK_E_USAGE, "catalog column %s: more than %zu bytes", column->name, column->size - 1);
+            return sck_fail(err, SCK_E_USAGE, "catalog column %s: more than %zu bytes", column->name,
+                            column->size - 1);
         *value = (struct sck_value){SCK_VALUE_TEXT, 0, at, len};
         return SCK_OK;
     case SCK_COLUMN_BYTES:

@@ -48,7 +48,7 @@ typedef enum sck_code (*sck_work_fn)(struct sck_catalog *catalog, struct sck_db 
  * A failure in a transaction that may have left a part of something undone makes the transaction one that cannot be
  * committed.
  */
-SCK_MUST_CHECK enum sck_code sck_pool_run(struct sck_catalog *catalog, int64_t timeout_ms, sck_work_fn work, void *arg,
-                                          struct sck_err *err);
+SCK_MUST_CHECK enum sck_code sck_pool_run(struct sck_catalog *catalog, int64_t timeout_ms, sck_work_fn work,
+                                          void *arg, struct sck_err *err);
 
 #endif

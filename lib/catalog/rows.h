@@ -17,4 +17,8 @@ SCK_MUST_CHECK enum sck_code sck_row_check(const struct sck_catalog *catalog, co
                                            const struct sck_secret *key, const struct sck_value *values, size_t count,
                                            struct sck_err *err);
 
+/* Record SCK_E_INTEGRITY for a row as read; `what` says what is wrong with it. */
+enum sck_code sck_row_fail(const struct sck_catalog *catalog, const struct sck_table_desc *table,
+                           const struct sck_value *values, const char *what, struct sck_err *err);
+
 #endif

@@ -71,19 +71,21 @@ sck_sqlite_fail(sqlite3 *handle, int rc, const char *path, const char *doing, st
     if (code == SCK_E_MEMORY)
         return sck_fail(err, code, "out of memory");
     if (code == SCK_E_INTEGRITY)
-        return sck_fail(err, code, "catalog %s: %s found it damaged (%s): restore it from a backup", path, doing, text);
+        return sck_fail(err, code, "catalog %s: %s found it damaged (%s): restore it from a backup", path, doing,
+                        text);
     if (code != SCK_E_IO)
         return sck_fail(err, code, "catalog %s: %s failed in SQLite (%s, %d)", path, doing, text, extended);
     if ((extended & 0xFF) == SQLITE_FULL || sys == ENOSPC || sys == EDQUOT || sys == EFBIG)
         return sck_fail_errno(err, code, sys,
-                              "catalog %s: %s found no space, nothing was changed; free some and repeat", path, doing);
+                              "catalog %s: %s found no space, nothing was changed; free some and repeat", path,
+                              doing);
     if ((extended & 0xFF) == SQLITE_READONLY || sys == EROFS || sys == EACCES || sys == EPERM)
         return sck_fail_errno(err, code, sys,
-                              "catalog %s: %s was not permitted, nothing was changed; make the file and its directory "
-                              "readable and writable for this user", path, doing);
+                              "catalog %s: %s was not permitted, nothing was changed; make the file and its "
+                              "directory readable and writable for this user", path, doing);
     if (sys != 0)
-        return sck_fail_errno(err, code, sys, "catalog %s: %s failed; check the disk and the file's permissions", path,
-                              doing);
+        return sck_fail_errno(err, code, sys, "catalog %s: %s failed; check the disk and the file's permissions",
+                              path, doing);
     return sck_fail(err, code, "catalog %s: %s failed (%s, %d); check the disk and the file's permissions", path,
                     doing, text, extended);
 }

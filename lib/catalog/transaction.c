@@ -7,6 +7,51 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#define RETRY_MS 1
+
+bool
+sck_retry_wait(int64_t deadline_us)
+{
+    const struct sck_clock *clock = sck_clock_system();
+    if (deadline_us != SCK_FOREVER && sck_monotonic_us(clock) >= deadline_us)
+        return false;
+    clock->sleep_ms(clock->arg, RETRY_MS);
+    return true;
+}
+
+/* After these the transaction is as it was before the call. */
+static bool
+is_harmless(enum sck_code code)
+{
+    return code == SCK_OK || code == SCK_E_EXISTS || code == SCK_E_NOT_FOUND || code == SCK_E_USAGE;
+}
+
+enum sck_code
+sck_pool_run(struct sck_catalog *c, int64_t timeout_ms, sck_work_fn work, void *arg, struct sck_err *err)
+{
+    struct sck_err last = SCK_ERR_INIT;
+    struct sck_conn *conn = NULL;
+    enum sck_code rc;
+    int64_t deadline_us = sck_deadline_us(timeout_ms);
+    for (;;) {
+        bool in_transaction = false;
+        /* To open a connection may find the database busy, too. */
+        rc = sck_pool_take(c, deadline_us, &conn, &last);
+        if (rc == SCK_OK) {
+            rc = work(c, conn->db, arg, &last);
+            in_transaction = conn->in_transaction;
+            conn->failed = conn->failed || !is_harmless(rc);
+            sck_pool_give(c, conn);
+        }
+        if (rc != SCK_E_BUSY || in_transaction || !sck_retry_wait(deadline_us))
+            break;
+        sck_err_clear(&last);
+    }
+    if (rc != SCK_OK && err != NULL && err->code == SCK_OK)
+        *err = last;
+    return rc;
+}
+
 /*
  * The queue of writing processes.  SQLite's writers only poll, so that one who writes without a pause would keep
  * everybody else out.  Who wants to write first takes the place at the head of the queue, polls there for the

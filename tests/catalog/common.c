@@ -39,8 +39,7 @@ void
 place_create(struct place *p)
 {
     struct sck_err err = SCK_ERR_INIT;
-    struct sck_setup_rec setup = {.id = 1, .environment = "development", .created_s = 1700000000, .generation = 1};
-    memcpy(setup.catalog_id, p->conf.catalog_id, sizeof setup.catalog_id);
+    struct sck_setup_rec setup = setup_of(p);
     assert_ok(sck_catalog_create(&p->conf, &setup, &err), &err);
 }
 
@@ -85,6 +84,45 @@ place_tear_down(void **state)
     place_remove(*state);
     free(*state);
     return 0;
+}
+
+int
+place_set_up_empty(void **state)
+{
+    struct place *p = calloc(1, sizeof *p);
+    assert_non_null(p);
+    place_make(p, NULL);
+    *state = p;
+    return 0;
+}
+
+struct sck_setup_rec
+setup_of(const struct place *p)
+{
+    struct sck_setup_rec setup = {.id = 1, .environment = "development", .created_s = 1, .generation = 1};
+    memcpy(setup.catalog_id, p->conf.catalog_id, sizeof setup.catalog_id);
+    return setup;
+}
+
+size_t
+count_files(const struct place *p)
+{
+    size_t n = 0;
+    DIR *dir = opendir(p->dir);
+    assert_non_null(dir);
+    for (struct dirent *e; (e = readdir(dir)) != NULL;)
+        n += e->d_name[0] != '.' ? 1 : 0;
+    (void)closedir(dir);
+    return n;
+}
+
+void
+expect_message(const struct sck_err *err, const char *fmt, const char *path)
+{
+    char want[SCK_ERR_MESSAGE_MAX];
+    const char *at = strchr(fmt, '@');
+    (void)snprintf(want, sizeof want, "%.*s%s%s", (int)(at - fmt), fmt, path, at + 1);
+    assert_string_equal(err->message, want);
 }
 
 static uint64_t random_state;

@@ -43,6 +43,10 @@ void place_make(struct place *p, const char *parent);
 /* A directory with a new, open catalog: cmocka set-up and tear-down; *state is the struct place. */
 int place_set_up(void **state);
 int place_tear_down(void **state);
+/* The same without a catalog. */
+int place_set_up_empty(void **state);
+/* The setup row of a new catalog. */
+struct sck_setup_rec setup_of(const struct place *p);
 void place_create(struct place *p);
 void place_open(struct place *p);
 void place_remove(struct place *p);
@@ -53,6 +57,10 @@ uint64_t test_random(void);
 void random_record(enum sck_table table, uint64_t unique, void *record);
 /* True when both records have the same contents. */
 bool records_equal(enum sck_table table, const void *a, const void *b);
+
+size_t count_files(const struct place *p);
+/* The message is `fmt` with `path` in the place of @. */
+void expect_message(const struct sck_err *err, const char *fmt, const char *path);
 
 /* Execute SQL on the file, by hand, with every protection of SQLite's off. */
 void raw_sql(const char *path, const char *fmt, ...) SCK_PRINTF(2, 3);

@@ -122,7 +122,8 @@ every_column_of_every_table(void **state)
         }
         static const char *const macs[] = {"x''", "zeroblob(31)", "zeroblob(33)", "CAST(substr(mac, 1, 31) AS BLOB)"};
         for (size_t i = 0; i < 4; i++) {
-            raw_sql(p->path, "UPDATE %s SET mac = %s WHERE rowid = (SELECT min(rowid) FROM %s)", t->name, macs[i], t->name);
+            raw_sql(p->path, "UPDATE %s SET mac = %s WHERE rowid = (SELECT min(rowid) FROM %s)", t->name, macs[i],
+                    t->name);
             expect_one_problem(p, t->name);
             put_back(p, t->name);
         }
@@ -181,8 +182,8 @@ macs_and_rows_swapped(void **state)
         }
         /* Unique columns are in the way of an update: both rows go and come back with the other's key. */
         raw_sql(p->path,
-                "DELETE FROM %s; INSERT INTO %s (%s%s) SELECT %s%s FROM saved k, saved o WHERE k.rowid <> o.rowid", t->name,
-                t->name, names, columns, keys, others);
+                "DELETE FROM %s; INSERT INTO %s (%s%s) SELECT %s%s FROM saved k, saved o WHERE k.rowid <> o.rowid",
+                t->name, t->name, names, columns, keys, others);
         found = (struct problems){.count = 0};
         assert_code(sck_catalog_verify(p->catalog, note_problem, &found, &err), SCK_E_INTEGRITY, &err);
         if (found.count != 2)
@@ -207,8 +208,8 @@ get_and_each_refuse(void **state)
 
     /* The message names table and key, never the person. */
     (void)snprintf(message, sizeof message,
-                   "catalog %s: the row of owners with id = 1 was changed by someone else: restore the catalog from a "
-                   "backup", p->path);
+                   "catalog %s: the row of owners with id = 1 was changed by someone else: restore the catalog from "
+                   "a backup", p->path);
     struct sck_owner_rec found = {.kind = 1, .ident = "alice"}, before = found;
     assert_code(sck_catalog_get(p->catalog, SCK_BY_OWNER_IDENT, &found, &err), SCK_E_INTEGRITY, &err);
     assert_string_equal(err.message, message);
@@ -218,8 +219,8 @@ get_and_each_refuse(void **state)
     assert_string_equal(err.message, message);
     assert_code(sck_catalog_get(p->catalog, SCK_BY_KEK, &kek, &err), SCK_E_INTEGRITY, &err);
     (void)snprintf(message, sizeof message,
-                   "catalog %s: the row of keks with owner_id = 1, serial = 1 was changed by someone else: restore the "
-                   "catalog from a backup", p->path);
+                   "catalog %s: the row of keks with owner_id = 1, serial = 1 was changed by someone else: restore "
+                   "the catalog from a backup", p->path);
     assert_string_equal(err.message, message);
     /* The other row is as good as before. */
     assert_ok(sck_catalog_get(p->catalog, SCK_BY_OWNER_IDENT, &bob, &err), &err);
@@ -287,8 +288,8 @@ collation_changed(void **state)
     char message[512];
     struct sck_owner_rec alice = {.kind = 1, .ident = "alice"}, found = {.kind = 1, .ident = "ALICE"};
     assert_ok(sck_catalog_insert(p->catalog, SCK_TABLE_OWNERS, &alice, &err), &err);
-    raw_sql(p->path, "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'ident TEXT NOT NULL', "
-                     "'ident TEXT NOT NULL COLLATE NOCASE') WHERE name = 'owners'");
+    raw_sql(p->path, "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, "
+                     "'ident TEXT NOT NULL', 'ident TEXT NOT NULL COLLATE NOCASE') WHERE name = 'owners'");
     sck_catalog_close(&p->catalog);
     place_open(p);
     assert_code(sck_catalog_get(p->catalog, SCK_BY_OWNER_IDENT, &found, &err), SCK_E_INTEGRITY, &err);
@@ -345,7 +346,8 @@ schema_changed(void **state)
     raw_sql(p->path, "DROP TABLE receipts");
     assert_code(sck_catalog_count(p->catalog, SCK_TABLE_RECEIPTS, &count, &err), SCK_E_INTEGRITY, &err);
     (void)snprintf(message, sizeof message,
-                   "catalog %s: reading found it damaged (no such table: receipts): restore it from a backup", p->path);
+                   "catalog %s: reading found it damaged (no such table: receipts): restore it from a backup",
+                   p->path);
     assert_string_equal(err.message, message);
 }
 
@@ -355,8 +357,9 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, place_set_up, place_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(every_column_of_every_table), TEST(null_is_not_empty), TEST(macs_and_rows_swapped),
-        TEST(get_and_each_refuse),         TEST(rows_of_another_catalog), TEST(index_changed), TEST(collation_changed),
-        TEST(format_without_mac),          TEST(schema_changed),
+        TEST(get_and_each_refuse),         TEST(rows_of_another_catalog),
+        TEST(index_changed),               TEST(collation_changed), TEST(format_without_mac),
+        TEST(schema_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Several threads and processes, forks, and writers that are killed. */
-#include "tests/catalog/common.h"
+/* Several threads and processes, and writers that are killed. */
+#include "tests/catalog/many.h"
 
 #include "lib/base/clock.h"
 #include "lib/catalog/statement.h"
@@ -14,64 +14,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-static void
-expect_exit(pid_t child, int want)
-{
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), want);
-}
-
-static struct sck_owner_rec
-owner_named(const char *prefix, unsigned i)
-{
-    struct sck_owner_rec o = {.kind = 1};
-    (void)snprintf(o.ident, sizeof o.ident, "%s-%u", prefix, i);
-    return o;
-}
-
-static enum sck_code
-insert_owner(struct place *p, const char *prefix, unsigned i, struct sck_err *err)
-{
-    struct sck_owner_rec o = owner_named(prefix, i);
-    return sck_catalog_insert(p->catalog, SCK_TABLE_OWNERS, &o, err);
-}
-
-static bool
-has_owner(struct place *p, const char *prefix, unsigned i)
-{
-    struct sck_err err = SCK_ERR_INIT;
-    struct sck_owner_rec o = owner_named(prefix, i);
-    enum sck_code rc = sck_catalog_get(p->catalog, SCK_BY_OWNER_IDENT, &o, &err);
-    if (rc != SCK_OK && rc != SCK_E_NOT_FOUND)
-        fail_msg("%s", err.message);
-    return rc == SCK_OK;
-}
-
-static int64_t
-owners(struct place *p)
-{
-    struct sck_err err = SCK_ERR_INIT;
-    int64_t count = 0;
-    assert_ok(sck_catalog_count(p->catalog, SCK_TABLE_OWNERS, &count, &err), &err);
-    return count;
-}
-
-static void
-report_problem(void *arg, const char *problem)
-{
-    (void)arg;
-    (void)fprintf(stderr, "%s\n", problem);
-}
-
-static void
-expect_sound(struct place *p)
-{
-    struct sck_err err = SCK_ERR_INIT;
-    assert_ok(sck_catalog_verify(p->catalog, report_problem, NULL, &err), &err);
-}
 
 /* No writer is kept out by others who write without a pause. */
 static void
@@ -209,172 +151,6 @@ killed_at_the_commit(void **state)
 }
 
 static void
-both_sides_of_a_fork(void **state)
-{
-    struct place *p = *state;
-    struct sck_err err = SCK_ERR_INIT;
-    assert_ok(insert_owner(p, "a", 1, &err), &err);
-    for (unsigned i = 0; i < 10; i++) {
-        pid_t child = fork();
-        if (child == 0) {
-            bool good = has_owner(p, "a", 1) && insert_owner(p, "child", i, &err) == SCK_OK;
-            sck_catalog_close(&p->catalog);
-            _exit(good ? 0 : 1);
-        }
-        assert_ok(insert_owner(p, "parent", i, &err), &err);
-        expect_exit(child, 0);
-        assert_true(has_owner(p, "child", i));
-    }
-    assert_int_equal(owners(p), 21);
-    /* The row key was inherited, not asked for again. */
-    assert_int_equal(p->keys_asked, 1);
-}
-
-/*
- * The parent closes its catalog while the child, made when it was open, has its own: what the child commits then is in
- * the file, and not in a write-ahead log that the parent deleted.
- */
-static void
-child_outlives_the_parents_close(void **state)
-{
-    struct place *p = *state;
-    struct sck_err err = SCK_ERR_INIT;
-    int to_child[2], to_parent[2];
-    char c = 0;
-    assert_ok(insert_owner(p, "a", 1, &err), &err);
-    assert_int_equal(pipe(to_child), 0);
-    assert_int_equal(pipe(to_parent), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        bool good = insert_owner(p, "child", 1, &err) == SCK_OK;
-        (void)!write(to_parent[1], &c, 1);
-        (void)!read(to_child[0], &c, 1);
-        good = good && insert_owner(p, "child", 2, &err) == SCK_OK;
-        /* Killed, so that nothing is put in order at its end. */
-        (void)!write(to_parent[1], good ? "g" : "b", 1);
-        (void)raise(SIGKILL);
-    }
-    assert_true(has_owner(p, "a", 1));
-    assert_int_equal(read(to_parent[0], &c, 1), 1);
-    sck_catalog_close(&p->catalog);
-    assert_int_equal(write(to_child[1], &c, 1), 1);
-    assert_int_equal(read(to_parent[0], &c, 1), 1);
-    assert_int_equal(c, 'g');
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    place_open(p);
-    assert_true(has_owner(p, "child", 1));
-    assert_true(has_owner(p, "child", 2));
-    expect_sound(p);
-    for (int i = 0; i < 2; i++) {
-        (void)close(to_child[i]);
-        (void)close(to_parent[i]);
-    }
-}
-
-static void
-fork_inside_a_transaction(void **state)
-{
-    struct place *p = *state;
-    struct sck_err err = SCK_ERR_INIT;
-    assert_ok(sck_catalog_begin(p->catalog, &err), &err);
-    assert_ok(insert_owner(p, "a", 1, &err), &err);
-    pid_t child = fork();
-    if (child == 0) {
-        char want[512];
-        struct sck_owner_rec o = owner_named("a", 1);
-        struct sck_catalog *again = NULL;
-        (void)snprintf(want, sizeof want,
-                       "catalog %s: this process was forked while a transaction was open and cannot use it: end "
-                       "transactions before fork()", p->path);
-        bool good = sck_catalog_get(p->catalog, SCK_BY_OWNER_IDENT, &o, &err) == SCK_E_STATE &&
-                    strcmp(err.message, want) == 0;
-        sck_err_clear(&err);
-        good = good && sck_catalog_open(&p->conf, &again, &err) == SCK_E_STATE && again == NULL;
-        sck_catalog_rollback(p->catalog);
-        sck_catalog_close(&p->catalog);
-        _exit(good ? 0 : 1);
-    }
-    expect_exit(child, 0);
-    assert_ok(insert_owner(p, "a", 2, &err), &err);
-    assert_ok(sck_catalog_commit(p->catalog, &err), &err);
-    assert_true(has_owner(p, "a", 1));
-    assert_true(has_owner(p, "a", 2));
-}
-
-struct worker {
-    struct place *p;
-    unsigned number;
-    unsigned rounds;
-    bool failed;
-    pthread_t thread;
-};
-
-static enum sck_code
-count_row(void *arg, void *record, struct sck_err *err)
-{
-    size_t *n = arg;
-    (void)record;
-    (void)err;
-    (*n)++;
-    return SCK_OK;
-}
-
-/* Reads, writes, walks and transactions in turn; assertions of cmocka belong to the main thread. */
-static void *
-work(void *arg)
-{
-    struct worker *w = arg;
-    struct sck_err err = SCK_ERR_INIT;
-    char prefix[16];
-    (void)snprintf(prefix, sizeof prefix, "t%u", w->number);
-    for (unsigned i = 0; i < w->rounds && !w->failed; i++) {
-        struct sck_owner_rec o = owner_named(prefix, i), from = {.id = 0};
-        size_t rows = 0;
-        enum sck_code rc = sck_catalog_begin(w->p->catalog, &err);
-        if (rc == SCK_OK)
-            rc = sck_catalog_insert(w->p->catalog, SCK_TABLE_OWNERS, &o, &err);
-        o.generation = i;
-        if (rc == SCK_OK)
-            rc = sck_catalog_update(w->p->catalog, SCK_TABLE_OWNERS, &o, &err);
-        if (rc == SCK_OK && i % 4 == 3)
-            sck_catalog_rollback(w->p->catalog);
-        else if (rc == SCK_OK)
-            rc = sck_catalog_commit(w->p->catalog, &err);
-        struct sck_owner_rec found = owner_named(prefix, i);
-        if (rc == SCK_OK)
-            rc = sck_catalog_get(w->p->catalog, SCK_BY_OWNER_IDENT, &found, &err);
-        if (rc == (i % 4 == 3 ? SCK_E_NOT_FOUND : SCK_OK))
-            sck_err_clear(&err);
-        else
-            w->failed = true;
-        if (!w->failed && sck_catalog_each(w->p->catalog, SCK_OWNERS_ALL, &from, true, 20, count_row, &rows, &err) != SCK_OK)
-            w->failed = true;
-    }
-    if (w->failed)
-        (void)fprintf(stderr, "thread %u: %s\n", w->number, err.message);
-    return NULL;
-}
-
-static void
-start(struct worker *workers, unsigned count, unsigned rounds, struct place *p)
-{
-    for (unsigned i = 0; i < count; i++) {
-        workers[i] = (struct worker){.p = p, .number = i, .rounds = rounds};
-        assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
-    }
-}
-
-static void
-finish(struct worker *workers, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
-        assert_false(workers[i].failed);
-    }
-}
-
-static void
 eight_threads(void **state)
 {
     struct place *p = *state;
@@ -413,31 +189,6 @@ more_threads_than_connections(void **state)
     assert_int_equal(((struct place *)*state)->keys_asked, 1);
 }
 
-/* Forks while other threads read and write: no child hangs, each can use the catalog, nobody loses anything. */
-static void
-forks_among_threads(void **state)
-{
-    struct place *p = *state;
-    struct worker workers[3];
-    struct sck_err err = SCK_ERR_INIT;
-    enum { FORKS = 20 };
-    start(workers, 3, 60, p);
-    for (unsigned i = 0; i < FORKS; i++) {
-        pid_t child = fork();
-        if (child == 0) {
-            enum sck_code rc = insert_owner(p, "fork", i, &err);
-            if (rc != SCK_OK)
-                (void)fprintf(stderr, "%s\n", err.message);
-            _exit(rc == SCK_OK ? 0 : 1);
-        }
-        expect_exit(child, 0);
-        assert_true(has_owner(p, "fork", i));
-    }
-    finish(workers, 3);
-    assert_int_equal(owners(p), 3 * 45 + FORKS);
-    expect_sound(p);
-}
-
 /* Two handles on one file in one process. */
 static void
 two_handles(void **state)
@@ -462,11 +213,8 @@ main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, place_set_up, place_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(processes_write_at_once), TEST(busy_is_bounded),
-        TEST(killed_while_committing), TEST(killed_at_the_commit),
-        TEST(both_sides_of_a_fork),    TEST(child_outlives_the_parents_close),
-        TEST(fork_inside_a_transaction), TEST(eight_threads),
-        TEST(more_threads_than_connections), TEST(forks_among_threads),
+        TEST(processes_write_at_once), TEST(busy_is_bounded), TEST(killed_while_committing),
+        TEST(killed_at_the_commit),    TEST(eight_threads),   TEST(more_threads_than_connections),
         TEST(two_handles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,8 +42,8 @@ count_here(const struct place *p)
 }
 
 /*
- * How often the marker is in all files of the place, at most 200.  Another process reads them: closing a file that SQLite
- * has open drops the locks of the whole process.
+ * How often the marker is in all files of the place, at most 200.  Another process reads them: closing a file that
+ * SQLite has open drops the locks of the whole process.
  */
 static size_t
 count_markers(const struct place *p)
@@ -63,9 +63,10 @@ static void
 fill_key(struct sck_key_rec *k, unsigned i, bool marked)
 {
     *k = (struct sck_key_rec){.id = {(uint8_t)(i * 31), (uint8_t)(i >> 8), (uint8_t)i}, .scope_kind = 1};
-    (void)snprintf(k->scope_id, sizeof k->scope_id, "%s-%u%.*s", marked ? marker : "somebody", i, (int)(i * 7 % 190),
-                   "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-                   "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+    char padding[190];
+    memset(padding, 'x', sizeof padding);
+    (void)snprintf(k->scope_id, sizeof k->scope_id, "%s-%u%.*s", marked ? marker : "somebody", i,
+                   (int)(i * 7 % sizeof padding), padding);
     (void)snprintf(k->name, sizeof k->name, "%u", i);
     (void)snprintf(k->key_id, sizeof k->key_id, "key-%u", i);
 }
