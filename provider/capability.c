@@ -15,7 +15,7 @@ static struct group {
     char name[12];
     char internal[12];
     char algorithm[3];
-    unsigned id;            /* RFC 8446 section 4.2.7 */
+    unsigned id; /* RFC 8446 section 4.2.7 */
     unsigned bits;
 } groups[GROUPS] = {
     {"secp256r1", "prime256v1", "EC", 23, 128}, {"P-256", "prime256v1", "EC", 23, 128},

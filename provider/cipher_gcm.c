@@ -7,9 +7,7 @@
  * comes later, the data waits, and final writes where update was told to.  With the parameter "buffered" = 1 the data
  * may come in parts of together at most 16 MiB, and final writes all of it.
  */
-#include "provider/provider.h"
-
-#include "lib/base/crypto.h"
+#include "provider/gcm.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,47 +33,10 @@ static OSSL_FUNC_cipher_settable_ctx_params_fn gcm_settable_ctx_params;
 #define PARAM_BUFFERED "buffered"
 #define PARAM_KEY_VERSION "key-version"
 
-struct gcm {
-    struct sck_prov *prov;
-    bool encrypting;
-    bool buffered;
-    bool has_data;              /* an update gave data */
-    bool done;                  /* the message is complete */
-    bool has_nonce;             /* given by the caller, not used yet */
-    bool nonce_known;           /* given or made: may be read */
-    bool has_tag;
-    uint32_t version;           /* key version that did the last message */
-    uint8_t nonce[SCK_GCM_NONCE_LEN];
-    uint8_t tag[SCK_GCM_TAG_LEN];
-    struct sck_uri uri;
-    struct sck_key_info *info;  /* NULL: no key yet */
-    struct sck_ukey *ukey;      /* NULL: not opened yet */
-    struct sck_buf aad;
-    struct sck_buf data;        /* waits for final */
-    unsigned char *data_out;    /* where the update that brought it wanted its output */
-};
-
-static int
-refuse(const struct gcm *g, enum sck_code code, const char *text)
-{
-    struct sck_err err = SCK_ERR_INIT;
-    (void)sck_fail(&err, code, "%s", text);
-    SCK_RAISE(g->prov, &err);
-    return 0;
-}
-
-static int
-check(const struct gcm *g, enum sck_code rc, const struct sck_err *err)
-{
-    if (rc != SCK_OK)
-        SCK_RAISE(g->prov, err);
-    return rc == SCK_OK;
-}
-
 static void *
 gcm_newctx(void *provctx)
 {
-    struct gcm *g = calloc(1, sizeof *g);
+    struct sck_gcm *g = calloc(1, sizeof *g);
     if (g == NULL)
         return NULL;
     g->prov = provctx;
@@ -87,7 +48,7 @@ gcm_newctx(void *provctx)
 static void
 gcm_freectx(void *ctx)
 {
-    struct gcm *g = ctx;
+    struct sck_gcm *g = ctx;
     if (g == NULL)
         return;
     sck_buf_clear(&g->aad);
@@ -100,8 +61,8 @@ gcm_freectx(void *ctx)
 static void *
 gcm_dupctx(void *ctx)
 {
-    const struct gcm *from = ctx;
-    struct gcm *to = malloc(sizeof *to);
+    const struct sck_gcm *from = ctx;
+    struct sck_gcm *to = malloc(sizeof *to);
     if (to == NULL)
         return NULL;
     *to = *from;
@@ -141,14 +102,14 @@ check_key(const struct sck_key_info *key, struct sck_err *err)
 
 /* Find the key a URI names: public data, no login. */
 static int
-set_uri(struct gcm *g, const OSSL_PARAM *p)
+set_uri(struct sck_gcm *g, const OSSL_PARAM *p)
 {
     struct sck_err err = SCK_ERR_INIT;
     struct sck_service *service = NULL;
     struct sck_uri uri;
     const char *text = NULL;
     if (!OSSL_PARAM_get_utf8_string_ptr(p, &text) || text == NULL)
-        return refuse(g, SCK_E_USAGE, "the parameter uri is no text");
+        return sck_gcm_refuse(g, SCK_E_USAGE, "the parameter uri is no text");
     struct sck_key_info *info = malloc(sizeof *info);
     enum sck_code rc = SCK_OK;
     if (info == NULL)
@@ -163,7 +124,7 @@ set_uri(struct gcm *g, const OSSL_PARAM *p)
         rc = check_key(info, &err);
     if (rc != SCK_OK) {
         free(info);
-        return check(g, rc, &err);
+        return sck_gcm_check(g, rc, &err);
     }
     sck_ukey_unref(&g->ukey);
     free(g->info);
@@ -173,7 +134,7 @@ set_uri(struct gcm *g, const OSSL_PARAM *p)
 }
 
 static int
-init(struct gcm *g, bool encrypting, const unsigned char *key, const unsigned char *iv, size_t iv_len,
+init(struct sck_gcm *g, bool encrypting, const unsigned char *key, const unsigned char *iv, size_t iv_len,
      const OSSL_PARAM params[])
 {
     g->encrypting = encrypting;
@@ -181,9 +142,10 @@ init(struct gcm *g, bool encrypting, const unsigned char *key, const unsigned ch
     sck_buf_reset(&g->aad);
     sck_buf_reset(&g->data);
     if (key != NULL)
-        return refuse(g, SCK_E_USAGE, "keys stay in the token: name one by the parameter uri instead of giving bytes");
+        return sck_gcm_refuse(g, SCK_E_USAGE,
+                              "keys stay in the token: name one by the parameter uri instead of giving bytes");
     if (iv != NULL && iv_len != sizeof g->nonce)
-        return refuse(g, SCK_E_USAGE, "the nonce must be 12 bytes");
+        return sck_gcm_refuse(g, SCK_E_USAGE, "the nonce must be 12 bytes");
     if (iv != NULL) {
         memcpy(g->nonce, iv, sizeof g->nonce);
         g->has_nonce = g->nonce_known = true;
@@ -191,7 +153,8 @@ init(struct gcm *g, bool encrypting, const unsigned char *key, const unsigned ch
     if (params != NULL && !gcm_set_ctx_params(g, params))
         return 0;
     if (encrypting && g->has_nonce && g->info != NULL && g->info->usage == SCK_USAGE_GCM)
-        return refuse(g, SCK_E_USAGE, "a key of usage gcm makes its own nonces: give none and read updated-iv");
+        return sck_gcm_refuse(g, SCK_E_USAGE,
+                              "a key of usage gcm makes its own nonces: give none and read updated-iv");
     return 1;
 }
 
@@ -211,147 +174,40 @@ gcm_decrypt_init(void *ctx, const unsigned char *key, size_t key_len, const unsi
     return init(ctx, false, key, iv, iv_len, params);
 }
 
-static enum sck_code
-open_key(struct gcm *g, struct sck_err *err)
-{
-    struct sck_service *service = NULL;
-    if (g->info == NULL)
-        return sck_fail(err, SCK_E_USAGE, "no key: set the parameter uri");
-    if (g->ukey != NULL)
-        return SCK_OK;
-    enum sck_code rc = sck_prov_service(g->prov, &service, err);
-    if (rc == SCK_OK)
-        rc = sck_ukey_open(service, g->info, &g->ukey, err);
-    return rc;
-}
-
-static enum sck_code
-seal_into(struct gcm *g, const unsigned char *in, size_t len, uint8_t *sealed, struct sck_err *err)
-{
-    bool own_nonce = g->info->usage == SCK_USAGE_GCM;
-    if (own_nonce && g->has_nonce)
-        return sck_fail(err, SCK_E_USAGE, "a key of usage gcm makes its own nonces: give none and read updated-iv");
-    if (!own_nonce && !g->has_nonce)
-        return sck_fail(err, SCK_E_USAGE, "a key of usage gcm-caller-iv needs a nonce for each message");
-    /* Whatever happens, the caller's nonce counts as used. */
-    g->has_nonce = false;
-    return own_nonce ? sck_ukey_gcm_seal(g->ukey, g->nonce, g->aad.data, g->aad.len, in, len, sealed, err)
-                     : sck_ukey_gcm_seal_iv(g->ukey, g->nonce, g->aad.data, g->aad.len, in, len, sealed, err);
-}
-
 static int
-seal(struct gcm *g, const unsigned char *in, size_t len, unsigned char *out)
-{
-    struct sck_err err = SCK_ERR_INIT;
-    uint8_t *sealed = malloc(len + SCK_GCM_TAG_LEN);
-    enum sck_code rc = sealed == NULL ? sck_fail(&err, SCK_E_MEMORY, "out of memory") : open_key(g, &err);
-    if (rc == SCK_OK)
-        rc = seal_into(g, in, len, sealed, &err);
-    if (rc == SCK_OK) {
-        if (len > 0)
-            memcpy(out, sealed, len);
-        memcpy(g->tag, sealed + len, sizeof g->tag);
-        g->has_tag = g->nonce_known = g->done = true;
-        g->version = sck_ukey_info(g->ukey)->version;
-    }
-    free(sealed);
-    return check(g, rc, &err);
-}
-
-/* The URI named no version: the message may be of an older one. */
-static enum sck_code
-open_older(struct gcm *g, const uint8_t *sealed, size_t len, unsigned char *out, struct sck_err *err)
-{
-    struct sck_service *service = NULL;
-    enum sck_code rc = sck_prov_service(g->prov, &service, err);
-    struct sck_key_info *info = malloc(sizeof *info);
-    if (rc == SCK_OK && info == NULL)
-        rc = sck_fail(err, SCK_E_MEMORY, "out of memory");
-    uint32_t version = g->info->version;
-    bool opened = false;
-    while (rc == SCK_OK && !opened && --version > 0) {
-        struct sck_err one = SCK_ERR_INIT;
-        struct sck_ukey *ukey = NULL;
-        enum sck_code step = sck_key_find_by_id(service, g->info->id, version, info, &one);
-        if (step == SCK_OK)
-            step = sck_ukey_open(service, info, &ukey, &one);
-        if (step == SCK_OK)
-            step = sck_ukey_gcm_open(ukey, g->nonce, g->aad.data, g->aad.len, sealed, len, out, &one);
-        sck_ukey_unref(&ukey);
-        opened = step == SCK_OK;
-        if (!opened && step != SCK_E_AUTHENTIC && step != SCK_E_NOT_FOUND && step != SCK_E_ERASED) {
-            *err = one;
-            rc = step;
-        }
-    }
-    g->version = version;
-    free(info);
-    if (rc == SCK_OK && !opened)
-        rc = sck_fail(err, SCK_E_AUTHENTIC, "the message was altered, or not made with any version of this key");
-    return rc;
-}
-
-static int
-open_message(struct gcm *g, const unsigned char *in, size_t len, unsigned char *out)
-{
-    struct sck_err err = SCK_ERR_INIT;
-    uint8_t nothing;
-    enum sck_code rc = open_key(g, &err);
-    if (rc == SCK_OK && !g->has_nonce)
-        rc = sck_fail(&err, SCK_E_USAGE, "decryption needs the nonce that the message was made with");
-    uint8_t *sealed = rc == SCK_OK ? malloc(len + SCK_GCM_TAG_LEN) : NULL;
-    if (rc == SCK_OK && sealed == NULL)
-        rc = sck_fail(&err, SCK_E_MEMORY, "out of memory");
-    if (rc == SCK_OK) {
-        if (len > 0)
-            memcpy(sealed, in, len);
-        memcpy(sealed + len, g->tag, sizeof g->tag);
-        unsigned char *to = len > 0 ? out : &nothing;
-        g->version = g->info->version;
-        rc = sck_ukey_gcm_open(g->ukey, g->nonce, g->aad.data, g->aad.len, sealed, len + SCK_GCM_TAG_LEN, to, &err);
-        if (rc == SCK_E_AUTHENTIC && g->uri.version == 0 && g->info->version > 1) {
-            sck_err_clear(&err);
-            rc = open_older(g, sealed, len + SCK_GCM_TAG_LEN, to, &err);
-        }
-    }
-    free(sealed);
-    g->done = rc == SCK_OK;
-    return check(g, rc, &err);
-}
-
-static int
-add_aad(struct gcm *g, const unsigned char *in, size_t len)
+add_aad(struct sck_gcm *g, const unsigned char *in, size_t len)
 {
     if (g->has_data || g->done)
-        return refuse(g, SCK_E_STATE, "additional data comes before the data");
+        return sck_gcm_refuse(g, SCK_E_STATE, "additional data comes before the data");
     sck_buf_put(&g->aad, in, len);
-    return g->aad.failed ? refuse(g, SCK_E_USAGE, "more than 1 MiB of additional data") : 1;
+    return g->aad.failed ? sck_gcm_refuse(g, SCK_E_USAGE, "more than 1 MiB of additional data") : 1;
 }
 
 static int
 gcm_update(void *ctx, unsigned char *out, size_t *out_len, size_t out_size, const unsigned char *in, size_t len)
 {
-    struct gcm *g = ctx;
+    struct sck_gcm *g = ctx;
     *out_len = 0;
     if (g->info == NULL)
-        return refuse(g, SCK_E_USAGE, "no key: set the parameter uri");
+        return sck_gcm_refuse(g, SCK_E_USAGE, "no key: set the parameter uri");
     if (len == 0)
         return 1;
     if (out == NULL)
         return add_aad(g, in, len);
     if (g->done || (g->has_data && !g->buffered))
-        return refuse(g, SCK_E_STATE, "the data comes in one update, or in parts with the parameter buffered = 1");
+        return sck_gcm_refuse(g, SCK_E_STATE,
+                              "the data comes in one update, or in parts with the parameter buffered = 1");
     if (len > DATA_MAX - g->data.len)
-        return refuse(g, SCK_E_USAGE, "a message has at most 16 MiB: use scopekey encrypt for files");
+        return sck_gcm_refuse(g, SCK_E_USAGE, "a message has at most 16 MiB: use scopekey encrypt for files");
     if (!g->buffered && out_size < len)
-        return refuse(g, SCK_E_USAGE, "the output buffer is shorter than the data");
+        return sck_gcm_refuse(g, SCK_E_USAGE, "the output buffer is shorter than the data");
     g->has_data = true;
     if (g->buffered || (!g->encrypting && !g->has_tag)) {
         sck_buf_put(&g->data, in, len);
         g->data_out = out;
-        return g->data.failed ? refuse(g, SCK_E_MEMORY, "out of memory") : 1;
+        return g->data.failed ? sck_gcm_refuse(g, SCK_E_MEMORY, "out of memory") : 1;
     }
-    int ok = g->encrypting ? seal(g, in, len, out) : open_message(g, in, len, out);
+    int ok = g->encrypting ? sck_gcm_message_seal(g, in, len, out) : sck_gcm_message_open(g, in, len, out);
     *out_len = ok ? len : 0;
     return ok;
 }
@@ -359,18 +215,20 @@ gcm_update(void *ctx, unsigned char *out, size_t *out_len, size_t out_size, cons
 static int
 gcm_final(void *ctx, unsigned char *out, size_t *out_len, size_t out_size)
 {
-    struct gcm *g = ctx;
+    struct sck_gcm *g = ctx;
     (void)out_size;
     *out_len = 0;
     if (g->done)
         return 1;
     if (g->has_data && g->data.len == 0)
-        return refuse(g, SCK_E_STATE, "the message failed");
+        return sck_gcm_refuse(g, SCK_E_STATE, "the message failed");
     if (!g->encrypting && !g->has_tag)
-        return refuse(g, SCK_E_USAGE, "decryption needs the tag");
+        return sck_gcm_refuse(g, SCK_E_USAGE, "decryption needs the tag");
     if (g->data.len > 0 && !g->buffered && out != g->data_out)
-        return refuse(g, SCK_E_USAGE, "set the tag before the data, or finish into the buffer that update was given");
-    int ok = g->encrypting ? seal(g, g->data.data, g->data.len, out) : open_message(g, g->data.data, g->data.len, out);
+        return sck_gcm_refuse(g, SCK_E_USAGE,
+                              "set the tag before the data, or finish into the buffer that update was given");
+    int ok = g->encrypting ? sck_gcm_message_seal(g, g->data.data, g->data.len, out)
+                           : sck_gcm_message_open(g, g->data.data, g->data.len, out);
     *out_len = ok ? g->data.len : 0;
     sck_buf_clear(&g->data);
     return ok;
@@ -383,9 +241,12 @@ gcm_get_params(OSSL_PARAM params[])
         const char *name;
         unsigned value;
     } facts[] = {
-        {OSSL_CIPHER_PARAM_MODE, EVP_CIPH_GCM_MODE}, {OSSL_CIPHER_PARAM_KEYLEN, KEY_LEN},
-        {OSSL_CIPHER_PARAM_IVLEN, SCK_GCM_NONCE_LEN}, {OSSL_CIPHER_PARAM_BLOCK_SIZE, 1},
-        {OSSL_CIPHER_PARAM_AEAD, 1},                  {OSSL_CIPHER_PARAM_CUSTOM_IV, 1},
+        {OSSL_CIPHER_PARAM_MODE, EVP_CIPH_GCM_MODE},
+        {OSSL_CIPHER_PARAM_KEYLEN, KEY_LEN},
+        {OSSL_CIPHER_PARAM_IVLEN, SCK_GCM_NONCE_LEN},
+        {OSSL_CIPHER_PARAM_BLOCK_SIZE, 1},
+        {OSSL_CIPHER_PARAM_AEAD, 1},
+        {OSSL_CIPHER_PARAM_CUSTOM_IV, 1},
     };
     for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++) {
         OSSL_PARAM *p = OSSL_PARAM_locate(params, facts[i].name);
@@ -400,19 +261,22 @@ gcm_gettable_params(void *provctx)
 {
     (void)provctx;
     static const OSSL_PARAM list[] = {
-        OSSL_PARAM_uint(OSSL_CIPHER_PARAM_MODE, NULL),      OSSL_PARAM_size_t(OSSL_CIPHER_PARAM_KEYLEN, NULL),
-        OSSL_PARAM_size_t(OSSL_CIPHER_PARAM_IVLEN, NULL),   OSSL_PARAM_size_t(OSSL_CIPHER_PARAM_BLOCK_SIZE, NULL),
-        OSSL_PARAM_int(OSSL_CIPHER_PARAM_AEAD, NULL),       OSSL_PARAM_int(OSSL_CIPHER_PARAM_CUSTOM_IV, NULL),
+        OSSL_PARAM_uint(OSSL_CIPHER_PARAM_MODE, NULL),
+        OSSL_PARAM_size_t(OSSL_CIPHER_PARAM_KEYLEN, NULL),
+        OSSL_PARAM_size_t(OSSL_CIPHER_PARAM_IVLEN, NULL),
+        OSSL_PARAM_size_t(OSSL_CIPHER_PARAM_BLOCK_SIZE, NULL),
+        OSSL_PARAM_int(OSSL_CIPHER_PARAM_AEAD, NULL),
+        OSSL_PARAM_int(OSSL_CIPHER_PARAM_CUSTOM_IV, NULL),
         OSSL_PARAM_END,
     };
     return list;
 }
 
 static int
-get_nonce(const struct gcm *g, OSSL_PARAM *p)
+get_nonce(const struct sck_gcm *g, OSSL_PARAM *p)
 {
     if (!g->nonce_known)
-        return refuse(g, SCK_E_STATE, "the nonce is made with the message: read it after final");
+        return sck_gcm_refuse(g, SCK_E_STATE, "the nonce is made with the message: read it after final");
     return OSSL_PARAM_set_octet_string(p, g->nonce, sizeof g->nonce) ||
            OSSL_PARAM_set_octet_ptr(p, g->nonce, sizeof g->nonce);
 }
@@ -420,7 +284,7 @@ get_nonce(const struct gcm *g, OSSL_PARAM *p)
 static int
 gcm_get_ctx_params(void *ctx, OSSL_PARAM params[])
 {
-    const struct gcm *g = ctx;
+    const struct sck_gcm *g = ctx;
     int ok = 1;
     for (OSSL_PARAM *p = params; ok && p->key != NULL; p++) {
         if (strcmp(p->key, OSSL_CIPHER_PARAM_KEYLEN) == 0)
@@ -460,35 +324,36 @@ gcm_gettable_ctx_params(void *ctx, void *provctx)
 
 /* Encrypting, only the length may be said (no data): short tags are not made. */
 static int
-set_tag(struct gcm *g, const OSSL_PARAM *p)
+set_tag(struct sck_gcm *g, const OSSL_PARAM *p)
 {
     if (p->data_size != sizeof g->tag)
-        return refuse(g, SCK_E_USAGE, "the tag must be 16 bytes");
+        return sck_gcm_refuse(g, SCK_E_USAGE, "the tag must be 16 bytes");
     if (p->data == NULL)
         return 1;
     void *to = g->tag;
     size_t len = 0;
     if (g->encrypting || g->done)
-        return refuse(g, SCK_E_STATE, "a tag is given to a decryption that is not finished");
+        return sck_gcm_refuse(g, SCK_E_STATE, "a tag is given to a decryption that is not finished");
     g->has_tag = OSSL_PARAM_get_octet_string(p, &to, sizeof g->tag, &len) != 0;
     return g->has_tag;
 }
 
 static int
-set_length(const struct gcm *g, const OSSL_PARAM *p, size_t must_be, const char *text)
+set_length(const struct sck_gcm *g, const OSSL_PARAM *p, size_t must_be, const char *text)
 {
     size_t len = 0;
-    return OSSL_PARAM_get_size_t(p, &len) && len == must_be ? 1 : refuse(g, SCK_E_USAGE, text);
+    return OSSL_PARAM_get_size_t(p, &len) && len == must_be ? 1 : sck_gcm_refuse(g, SCK_E_USAGE, text);
 }
 
 static int
 gcm_set_ctx_params(void *ctx, const OSSL_PARAM params[])
 {
-    struct gcm *g = ctx;
+    struct sck_gcm *g = ctx;
     int ok = 1, flag = 0;
     for (const OSSL_PARAM *p = params; ok && p != NULL && p->key != NULL; p++) {
         if (strcmp(p->key, PARAM_URI) == 0) {
-            ok = !g->has_data ? set_uri(g, p) : refuse(g, SCK_E_STATE, "the key cannot change within a message");
+            ok = !g->has_data ? set_uri(g, p)
+                              : sck_gcm_refuse(g, SCK_E_STATE, "the key cannot change within a message");
         } else if (strcmp(p->key, PARAM_BUFFERED) == 0) {
             ok = !g->has_data && OSSL_PARAM_get_int(p, &flag);
             g->buffered = flag != 0;

@@ -23,7 +23,6 @@ enum reason {
     REASON_INTERNAL
 };
 
-static char text_library[] = "scopekey";
 static char text_usage[] = "invalid argument: correct the call or the key URI";
 static char text_io[] = "file or stream failed";
 static char text_authentic[] = "data altered or not made with this key";
@@ -44,7 +43,6 @@ static char text_memory[] = "out of memory";
 static char text_internal[] = "internal error: please report it";
 
 const OSSL_ITEM sck_reason_strings[] = {
-    {0, text_library},
     {REASON_USAGE, text_usage},
     {REASON_IO, text_io},
     {REASON_AUTHENTIC, text_authentic},

@@ -201,7 +201,8 @@ sck_keymgmt_dup(const void *keydata_from, int selection)
     to = sck_pkey_new_token(from->prov, from->info, true);
     if (to == NULL)
         return NULL;
-    to->selection = from->selection & (selection | OSSL_KEYMGMT_SELECT_PUBLIC_KEY | OSSL_KEYMGMT_SELECT_ALL_PARAMETERS);
+    to->selection =
+        from->selection & (selection | OSSL_KEYMGMT_SELECT_PUBLIC_KEY | OSSL_KEYMGMT_SELECT_ALL_PARAMETERS);
     struct sck_ukey *ukey = atomic_load(&from->lazy->ukey);
     if (ukey != NULL)
         atomic_store(&to->lazy->ukey, sck_ukey_ref(ukey));

@@ -61,8 +61,8 @@ rsa_settable(void *provctx)
 
 #define BN(name) OSSL_PARAM_BN(name, NULL, 0)
 #define PUBLIC BN(OSSL_PKEY_PARAM_RSA_N), BN(OSSL_PKEY_PARAM_RSA_E)
-#define PRIVATE                                                                                                       \
-    BN(OSSL_PKEY_PARAM_RSA_D), BN(OSSL_PKEY_PARAM_RSA_FACTOR1), BN(OSSL_PKEY_PARAM_RSA_FACTOR2),                      \
+#define PRIVATE                                                                                                      \
+    BN(OSSL_PKEY_PARAM_RSA_D), BN(OSSL_PKEY_PARAM_RSA_FACTOR1), BN(OSSL_PKEY_PARAM_RSA_FACTOR2),                     \
         BN(OSSL_PKEY_PARAM_RSA_EXPONENT1), BN(OSSL_PKEY_PARAM_RSA_EXPONENT2), BN(OSSL_PKEY_PARAM_RSA_COEFFICIENT1)
 
 static const OSSL_PARAM *

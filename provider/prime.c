@@ -188,8 +188,7 @@ sck_prime_init(struct sck_prov *prov)
             d[n] = kinds[kind].keymgmt[n];
         d[n].function_id = OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME;
         d[n].function = (void (*)(void))names[kind][slot];
-        prov->keymgmt[kind] =
-            (OSSL_ALGORITHM){kinds[kind].names, SCK_PROPERTIES, d, kinds[kind].description};
+        prov->keymgmt[kind] = (OSSL_ALGORITHM){kinds[kind].names, SCK_PROPERTIES, d, kinds[kind].description};
     }
 }
 

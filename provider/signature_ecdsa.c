@@ -108,8 +108,7 @@ ecdsa_get_ctx_params(void *ctx, OSSL_PARAM params[])
         /* RFC 5758 section 3.2: the parameters are absent. */
         bool ok = alg != NULL && sig->md != NULL &&
                   OBJ_find_sigid_by_algs(&nid, EVP_MD_get_type(sig->md), EVP_PKEY_EC) == 1 &&
-                  X509_ALGOR_set0(alg, OBJ_nid2obj(nid), V_ASN1_UNDEF, NULL) == 1 &&
-                  sck_sig_put_algorithm_id(p, alg);
+                  X509_ALGOR_set0(alg, OBJ_nid2obj(nid), V_ASN1_UNDEF, NULL) == 1 && sck_sig_put_algorithm_id(p, alg);
         X509_ALGOR_free(alg);
         if (!ok)
             return 0;
