@@ -4,6 +4,7 @@
 
 #include "lib/base/file.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define PIN_MAX 512
@@ -80,5 +81,6 @@ bool
 sck_prov_must_ask(struct sck_service *service)
 {
     const struct sck_conf *conf = sck_service_conf(service);
-    return conf->pin_file[0] == '\0' && conf->pin_credential[0] == '\0' && !conf->pin_prompt;
+    return conf->pin_file[0] == '\0' && conf->pin_credential[0] == '\0' && !conf->pin_prompt &&
+           secure_getenv("SCOPEKEY_PIN") == NULL;
 }

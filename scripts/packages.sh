@@ -12,7 +12,7 @@ DEMO_PACKAGES=(curl jq opensc)
 # What the tests use besides.
 # shellcheck disable=SC2034
 TEST_PACKAGES=(libcmocka-dev gnutls-bin p11-kit curl jq opensc python3 python3-venv shellcheck mandoc zsh git
-  sqlite3 procps bash-completion)
+  sqlite3 procps strace bash-completion)
 
 # install_packages NAME...: those that are missing, with apt-get; only root can.
 install_packages() {
