@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the token can, and whether all of ours is there. */
+#include "lib/token/attack.h"
 #include "lib/token/own.h"
 #include "lib/token/probe.h"
 
@@ -63,6 +64,10 @@ caps_op(struct sck_use *use, void *arg)
     a->caps->wrap_mechanism = mechanism;
     if (rv == CKR_OK)
         rv = sck_probe_oaep_sha256(use, &a->caps->oaep_sha256);
+    const char *worked = NULL;
+    if (rv == CKR_OK && mechanism != 0)
+        rv = sck_attack_all(use, mechanism, false, NULL, NULL, &worked);
+    a->caps->enforces_masters = rv == CKR_OK && mechanism != 0 && worked == NULL;
     return rv;
 }
 

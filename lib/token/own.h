@@ -53,6 +53,9 @@ SCK_MUST_CHECK enum sck_code sck_own_find(struct sck_token *t, struct sck_conn *
 SCK_MUST_CHECK enum sck_code sck_own_verify(struct sck_token *t, struct sck_conn *c, CK_SESSION_HANDLE session,
                                             struct sck_own *own, sck_token_report_fn report, void *arg,
                                             struct sck_err *err);
+/* NULL when the object's attributes are as `want` says, else the name of the first that is not; *rv of the reading. */
+const char *sck_own_compare(struct sck_conn *c, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle,
+                            const struct sck_template *want, char scratch[24], CK_RV *rv);
 /* Find by template: up to `max` handles. */
 CK_RV sck_find(struct sck_conn *c, CK_SESSION_HANDLE session, struct sck_template *t, CK_OBJECT_HANDLE *out,
                CK_ULONG max, CK_ULONG *found);

@@ -6,6 +6,8 @@
 #include "lib/token/own.h"
 
 #include "lib/base/fault.h"
+#include "lib/base/log.h"
+#include "lib/token/attack.h"
 #include "lib/token/make.h"
 #include "lib/token/probe.h"
 #include "lib/token/store.h"
@@ -216,6 +218,25 @@ probe(struct provision *p, struct sck_err *err)
 }
 
 static enum sck_code
+attack(struct provision *p, struct sck_err *err)
+{
+    const char *worked = NULL;
+    CK_RV rv = sck_attack_all(p->use, p->mechanism, p->wraps[SCK_FAMILY_RSA], p->report, p->arg, &worked);
+    if (rv != CKR_OK)
+        return sck_fail_rv(err, rv, "attacking a throw-away master on token %s", p->t->conf.label);
+    if (worked == NULL)
+        return SCK_OK;
+    if (p->t->conf.insecure_master) {
+        sck_log(SCK_LOG_WARNING, "token.provision", "token %s does not protect masters (attack %s works); "
+                "insecure_master is on: whoever has the PIN can get at the keys", p->t->conf.label, worked);
+        return SCK_OK;
+    }
+    return sck_fail(err, SCK_E_UNSUPPORTED,
+                    "token %s does not protect masters: the attack %s works; use another token (docs/tokens.md)",
+                    p->t->conf.label, worked);
+}
+
+static enum sck_code
 make_all(struct provision *p, struct sck_err *err)
 {
     struct sck_own_spec spec;
@@ -249,6 +270,8 @@ static enum sck_code
 provision_locked(struct provision *p, const struct sck_write *w, struct sck_err *err)
 {
     enum sck_code rc = probe(p, err);
+    if (rc == SCK_OK)
+        rc = attack(p, err);
     if (rc == SCK_OK)
         rc = make_all(p, err);
     if (rc == SCK_OK && p->made)

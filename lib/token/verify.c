@@ -90,10 +90,9 @@ same_nested(const CK_ATTRIBUTE *got, const CK_ATTRIBUTE *want)
     return found == n;
 }
 
-/* NULL when all attributes are as they must be, else the name of the first that is not. */
-static const char *
-compare(struct sck_conn *c, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle, const struct sck_template *want,
-        char scratch[24], CK_RV *rv)
+const char *
+sck_own_compare(struct sck_conn *c, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle,
+                const struct sck_template *want, char scratch[24], CK_RV *rv)
 {
     struct readback r;
     r.used = 0;
@@ -167,7 +166,7 @@ verify_one(struct sck_token *t, struct sck_conn *c, CK_SESSION_HANDLE session, s
     bool public = o->class == CKO_PUBLIC_KEY;
     if (!public)
         add_origin(&want.key);
-    const char *bad = compare(c, session, o->handle, public ? &want.public : &want.key, scratch, &rv);
+    const char *bad = sck_own_compare(c, session, o->handle, public ? &want.public : &want.key, scratch, &rv);
     if (bad != NULL && (sck_rv_lost(rv) != SCK_LOST_NOTHING || rv == SCK_RV_EXITING))
         return sck_fail_rv(err, rv, "verifying own key %s on token %s", o->name, t->conf.label);
     return bad == NULL ? SCK_OK : finding(t, o, bad, report, arg, err);

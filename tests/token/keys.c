@@ -393,6 +393,7 @@ capabilities(void **state)
     assert_false(caps.wraps[SCK_FAMILY_EDWARDS]);
     for (size_t i = 0; sck_alg_at(i) != NULL; i++)
         assert_true(caps.makes[sck_alg_at(i)->alg]);
+    assert_true(caps.enforces_masters);
     assert_false(caps.oaep_sha256);
     assert_int_equal(caps.max_sessions, 0);
     assert_string_equal(caps.manufacturer, "SoftHSM project");
