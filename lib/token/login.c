@@ -66,6 +66,27 @@ keep_pin(struct sck_token *t, struct sck_secret **pin)
     *pin = NULL;
 }
 
+static unsigned
+forks_of(struct sck_token *t)
+{
+    pthread_mutex_lock(&t->lock);
+    unsigned forks = t->forks;
+    pthread_mutex_unlock(&t->lock);
+    return forks;
+}
+
+/* A child that was born in the callback and came back from it: nothing is open here, but the PIN is good. */
+static enum sck_code
+ask(struct sck_token *t, bool again, struct sck_secret **asked, struct sck_err *err)
+{
+    unsigned forks = forks_of(t);
+    enum sck_code rc = t->conf.pin(t->conf.pin_arg, again, asked, err);
+    if (rc != SCK_OK || forks_of(t) == forks)
+        return rc;
+    keep_pin(t, asked);
+    return sck_fail(err, SCK_E_STATE, "the process was forked while the PIN was asked for");
+}
+
 enum sck_code
 sck_login(struct sck_token *t, struct sck_conn *c, CK_SLOT_ID slot, CK_SESSION_HANDLE session, bool *logged_in,
           struct sck_err *err)
@@ -84,7 +105,7 @@ sck_login(struct sck_token *t, struct sck_conn *c, CK_SLOT_ID slot, CK_SESSION_H
         bool again = round > 0;
         sck_secret_free(&asked);
         if (t->pin == NULL || again)
-            rc = t->conf.pin(t->conf.pin_arg, again, &asked, again ? &none : &last);
+            rc = ask(t, again, &asked, again ? &none : &last);
         /* No other PIN is to be had: what was wrong with the one before is the better message. */
         if (rc != SCK_OK)
             break;

@@ -42,24 +42,16 @@ softhsm_pin(void *arg, bool again, struct sck_secret **pin, struct sck_err *err)
 }
 
 void
-softhsm_start_empty(struct softhsm *h)
+softhsm_attach(struct softhsm *h, const char *folder)
 {
-    char path[160];
     memset(h, 0, sizeof *h);
-    (void)snprintf(h->folder, sizeof h->folder, "/tmp/scopekey-test-XXXXXX");
-    if (mkdtemp(h->folder) == NULL)
-        stop("mkdtemp", NULL);
+    (void)snprintf(h->folder, sizeof h->folder, "%s", folder);
     (void)snprintf(h->store_dir, sizeof h->store_dir, "%s/tokens", h->folder);
     (void)snprintf(h->lock_path, sizeof h->lock_path, "%s/lock", h->folder);
+    (void)snprintf(h->counts_path, sizeof h->counts_path, "%s/counts", h->folder);
+    (void)snprintf(h->faults_path, sizeof h->faults_path, "%s/faults", h->folder);
     (void)snprintf(h->module_env, sizeof h->module_env, "SOFTHSM2_CONF=%s/softhsm2.conf", h->folder);
     (void)snprintf(h->module_path, sizeof h->module_path, "%s", softhsm_module());
-    (void)snprintf(path, sizeof path, "%s/softhsm2.conf", h->folder);
-    FILE *f = fopen(path, "w");
-    if (f == NULL || mkdir(h->store_dir, 0700) != 0)
-        stop("softhsm2.conf", NULL);
-    fprintf(f, "directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n"
-               "library.reset_on_fork = true\n", h->store_dir);
-    fclose(f);
     h->label = "scopekey test";
     (void)snprintf(h->pin, sizeof h->pin, "%s", SOFTHSM_PIN);
     h->conf = (struct sck_token_conf){
@@ -72,6 +64,50 @@ softhsm_start_empty(struct softhsm *h)
         .pin = softhsm_pin,
         .pin_arg = h,
     };
+}
+
+void
+softhsm_start_empty(struct softhsm *h)
+{
+    char path[160], folder[] = "/tmp/scopekey-test-XXXXXX";
+    if (mkdtemp(folder) == NULL)
+        stop("mkdtemp", NULL);
+    softhsm_attach(h, folder);
+    (void)snprintf(path, sizeof path, "%s/softhsm2.conf", h->folder);
+    FILE *f = fopen(path, "w");
+    if (f == NULL || mkdir(h->store_dir, 0700) != 0)
+        stop("softhsm2.conf", NULL);
+    fprintf(f, "directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n"
+               "library.reset_on_fork = true\n", h->store_dir);
+    fclose(f);
+}
+
+void
+softhsm_spy(struct softhsm *h)
+{
+    (void)snprintf(h->module_path, sizeof h->module_path, "%s", TESTS_SPY_MODULE);
+    if (setenv("SPY_MODULE", softhsm_module(), 1) != 0 || setenv("SPY_COUNTS", h->counts_path, 1) != 0 ||
+        setenv("SPY_FAULTS", h->faults_path, 1) != 0 || unsetenv("SPY_DELAY_US") != 0 ||
+        unsetenv("SPY_MAX_SESSIONS") != 0)
+        stop("setenv", NULL);
+    softhsm_fault(h, "");
+}
+
+void
+softhsm_fault(struct softhsm *h, const char *lines)
+{
+    char fresh[128];
+    (void)snprintf(fresh, sizeof fresh, "%s.new", h->faults_path);
+    FILE *f = fopen(fresh, "w");
+    if (f == NULL)
+        stop("the fault file", NULL);
+    /* The clock of files is coarse: the size tells one version from the next, too. */
+    for (unsigned i = 0; i <= h->faults_written % 512; i++)
+        fputc('\n', f);
+    h->faults_written++;
+    fputs(lines, f);
+    if (fclose(f) != 0 || rename(fresh, h->faults_path) != 0)
+        stop("the fault file", NULL);
 }
 
 void

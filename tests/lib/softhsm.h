@@ -14,6 +14,9 @@ struct softhsm {
     char module_env[128];
     char lock_path[96];
     char store_dir[96];
+    char counts_path[96];       /* of the spy */
+    char faults_path[96];
+    unsigned faults_written;
     const char *label;
     char pin[32];               /* what the callback gives */
     unsigned pin_asked;
@@ -29,6 +32,12 @@ void softhsm_start(struct softhsm *h);
 void softhsm_start_empty(struct softhsm *h);
 /* Remove the folder. */
 void softhsm_end(struct softhsm *h);
+/* Use the token that is in another's folder already; softhsm_end() is the other's. */
+void softhsm_attach(struct softhsm *h, const char *folder);
+/* Put the spy (tests/lib/spy.h) between us and SoftHSM.  Before the token is opened. */
+void softhsm_spy(struct softhsm *h);
+/* What the spy does wrong from the next call on: lines of its fault file, "" for nothing. */
+void softhsm_fault(struct softhsm *h, const char *lines);
 /* The PIN callback; arg is the struct softhsm. */
 enum sck_code softhsm_pin(void *arg, bool again, struct sck_secret **pin, struct sck_err *err);
 /* A token with all own keys, logged in. */
