@@ -333,6 +333,15 @@ sck_module_lost(struct sck_module *m, unsigned long generation)
     pthread_mutex_unlock(&reg.lock);
 }
 
+void
+sck_module_shared(struct sck_module *m, unsigned long generation)
+{
+    pthread_mutex_lock(&reg.lock);
+    if (!m->busy && atomic_load(&m->generation) == generation)
+        m->ours = false;
+    pthread_mutex_unlock(&reg.lock);
+}
+
 /* `busy` is ours.  No call may be in flight, and none of the old generation may come after. */
 static void
 finalize(struct sck_module *m)

@@ -46,6 +46,9 @@ SCK_MUST_CHECK enum sck_code sck_module_ensure(struct sck_module *m, const char 
                                                struct sck_err *err);
 /* A call of `generation` found it not initialised: others finalised it. */
 void sck_module_lost(struct sck_module *m, unsigned long generation);
+/* A session of `generation` was closed by others, who may as well have finalised it and initialised it anew: it is not
+ * ours to finalise any more. */
+void sck_module_shared(struct sck_module *m, unsigned long generation);
 /* Finalise, if we initialised it and nobody else uses it, so that the next ensure starts afresh.  False if not. */
 bool sck_module_restart(struct sck_module *m);
 

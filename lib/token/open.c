@@ -35,6 +35,8 @@ sck_token_note_lost(struct sck_token *t, const struct sck_use *use, CK_RV rv)
         return;
     if (lost == SCK_LOST_MODULE)
         sck_module_lost(use->conn.module, use->conn.generation);
+    else if (rv == CKR_SESSION_HANDLE_INVALID)
+        sck_module_shared(use->conn.module, use->conn.generation);
     pthread_mutex_lock(&t->lock);
     if (t->state == SCK_TOKEN_OPEN && use->incarnation == t->incarnation) {
         t->state = SCK_TOKEN_COLD;

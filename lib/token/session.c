@@ -321,8 +321,8 @@ give_worker(struct sck_use *use)
 bool
 sck_session_give(struct sck_use *use, CK_RV rv)
 {
-    if (rv == CKR_OPERATION_ACTIVE || rv == CKR_BUFFER_TOO_SMALL)
-        use->dirty = true;
+    if (rv == CKR_OPERATION_ACTIVE || rv == CKR_BUFFER_TOO_SMALL || sck_rv_lost(rv) == SCK_LOST_LOGIN)
+        use->dirty = !use->is_internal || sck_rv_lost(rv) != SCK_LOST_LOGIN;
     sck_token_note_lost(use->token, use, use->is_internal && use->dirty ? CKR_SESSION_CLOSED : rv);
     if (use->is_internal)
         give_internal(use);

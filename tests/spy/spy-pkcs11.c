@@ -66,7 +66,7 @@ static struct {
     unsigned long unknown, flipped;
     bool absent, locked, final_try, no_user_pin, twins, no_policy, no_wrap_pad;
     char manufacturer[33], description[33];
-} spy = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} spy = {.lock = PTHREAD_MUTEX_INITIALIZER, .seen_size = -1};
 
 static CK_FUNCTION_LIST table;
 
@@ -168,11 +168,14 @@ set_up(void)
     spy.counts = path == NULL ? NULL : spy_counts_map(path);
     if (spy.counts == NULL)
         spy.counts = &spy.none;
+    /* What was to happen once and did, stays done when the module is initialised anew. */
+    if (faults == NULL || strcmp(spy.faults_path, faults) != 0)
+        spy.seen_size = -1;
     (void)snprintf(spy.faults_path, sizeof spy.faults_path, "%s", faults == NULL ? "" : faults);
     spy.delay_us = delay == NULL ? 0 : (unsigned)strtoul(delay, NULL, 10);
     spy.env_max_sessions = sessions == NULL ? 0 : strtoul(sessions, NULL, 10);
-    spy.max_sessions = spy.env_max_sessions;
-    spy.seen_size = -1;
+    if (spy.max_sessions == 0)
+        spy.max_sessions = spy.env_max_sessions;
     read_faults();
     pthread_mutex_unlock(&spy.lock);
 }
