@@ -96,8 +96,14 @@ static enum sck_code
 load_file(struct sck_auth *auth, const char *path, struct sck_err *err)
 {
     struct sck_secret *text = NULL;
-    enum sck_code rc = sck_file_read_secret(path, "API key file", &text, err);
-    if (rc == SCK_OK)
+    struct sck_err why = SCK_ERR_INIT;
+    enum sck_code rc = sck_file_read_secret(path, "API key file", &text, &why);
+    if (rc == SCK_E_NOT_FOUND)
+        /* To the caller a file that was configured and is not there is no missing key of the catalog. */
+        rc = sck_fail(err, SCK_E_CONFIG, "%s", why.message);
+    else if (rc != SCK_OK)
+        rc = sck_fail(err, rc, "%s", why.message);
+    else
         rc = set_keys(auth, text, "the API key in the file", err);
     sck_secret_free(&text);
     return rc;

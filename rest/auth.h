@@ -33,8 +33,8 @@ SCK_MUST_CHECK enum sck_code sck_auth_take_env(struct sck_secret **out, struct s
 
 struct sck_auth;
 /*
- * SCK_E_CONFIG: no source is set (says how to make a key), or the key is malformed or the file open to others;
- * SCK_E_NOT_FOUND: the file is not there.  `scopes` as in struct sck_client.
+ * SCK_E_CONFIG: no source is set (says how to make a key), the key is malformed, the file is not there or open to
+ * others.  `scopes` as in struct sck_client.
  */
 SCK_MUST_CHECK enum sck_code sck_auth_new(const struct sck_auth_source *source, const char *scopes,
                                           struct sck_auth **out, struct sck_err *err);

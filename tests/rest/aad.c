@@ -15,7 +15,7 @@ expect_hex(const struct sck_buf *buf, const char *want)
     assert_string_equal(hex, want);
 }
 
-/* The known answers of docs/formats.md: whoever changes them loses every ciphertext that exists. */
+/* Known answers: whoever changes them loses every ciphertext that exists. */
 static void
 binds_key_version_and_context(void **state)
 {
@@ -29,6 +29,20 @@ binds_key_version_and_context(void **state)
     EXPECT_OK(sck_rest_aad("key-1", 0x01020304, pairs, 2, &aad, &err));
     expect_hex(&aad, "73636f70656b65792d726573742f7631" "0005" "6b65792d31" "01020304" "0002"
                      "0007" "707572706f7365" "0000" "0006" "74656e616e74" "0001" "61");
+    sck_buf_clear(&aad);
+}
+
+/* docs/formats.md, "REST ciphertext" */
+static void
+agrees_with_the_written_format(void **state)
+{
+    static const struct sck_pair pair = {TEXT("tenant"), TEXT("blue")};
+    struct sck_buf aad;
+    (void)state;
+    sck_buf_init(&aad, 1000);
+    EXPECT_OK(sck_rest_aad("key-0681cfc6ihppnbl5ipm2du5di4", 2, &pair, 1, &aad, &err));
+    expect_hex(&aad, "73636f70656b65792d726573742f7631001e6b65792d3036383163666336696870706e626c3569706d32647535646934"
+                     "000000020001000674656e616e740004626c7565");
     sck_buf_clear(&aad);
 }
 
@@ -79,6 +93,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(binds_key_version_and_context),
+        cmocka_unit_test(agrees_with_the_written_format),
         cmocka_unit_test(refuses_bad_contexts),
         cmocka_unit_test(blobs_come_apart_as_they_were_put_together),
     };

@@ -246,7 +246,7 @@ def test_refusals_to_start(home):
                   "scopekeyd: API_KEY in the environment is empty: unset it or give it a value")
     start_refused("API key file open to others", home, ["--api-key-file", path], {}, 10,
                   f"scopekeyd: API key file {path} can be read by others (mode 0644): run chmod 600 on it")
-    start_refused("API key file missing", home, ["--api-key-file", "/nonexistent/api.key"], {}, 4,
+    start_refused("API key file missing", home, ["--api-key-file", "/nonexistent/api.key"], {}, 10,
                   "scopekeyd: cannot open API key file /nonexistent/api.key: No such file or directory")
     start_refused("address of the network", home, ["--host", "0.0.0.0"], ready, 10,
                   "scopekeyd: refusing to listen on 0.0.0.0 without TLS, which this version does not have: API keys "
