@@ -73,7 +73,7 @@ open_auth(const struct sck_rest_opts *opts, struct sck_app *app, struct sck_err 
 static enum sck_code
 open_app(const struct sck_rest_opts *opts, struct sck_app *app, struct sck_err *err)
 {
-    const struct sck_open how = {.conf_path = opts->conf_path};
+    const struct sck_open how = {.conf_path = opts->conf_path, .use_env = true};
     app->clock = sck_clock_system();
     app->started_us = sck_monotonic_us(app->clock);
     enum sck_code rc = sck_service_open(&how, &app->service, err);

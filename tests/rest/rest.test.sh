@@ -1,0 +1,10 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# scopekeyd on a real set-up, from the build tree: SoftHSM, SQLite, the provider, raw sockets and curl.
+set -euo pipefail
+src=$(cd "$(dirname "$0")/../.." && pwd)
+build=${abs_top_builddir:-$PWD}
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+export OPENSSL_MODULES=$build/.libs
+python3 "$src/tests/rest/raw.py" "$build/rest/scopekeyd" "$build/cli/scopekey" "$dir"
