@@ -54,9 +54,8 @@ make_room(struct sck_p11_sessions *sessions)
 }
 
 static void
-take_out(struct sck_p11_sessions *sessions, struct sck_p11_session **at)
+take_out(struct sck_p11_sessions *sessions, struct sck_p11_session **at, struct sck_p11_session *s)
 {
-    struct sck_p11_session *s = *at;
     *at = s->next;
     s->next = NULL;
     s->closed = true;
@@ -104,7 +103,7 @@ sck_p11_sessions_clear(struct sck_p11_sessions *sessions)
     for (size_t i = 0; i < sessions->bucket_count; i++) {
         while (sessions->buckets[i] != NULL) {
             struct sck_p11_session *s = sessions->buckets[i];
-            take_out(sessions, &sessions->buckets[i]);
+            take_out(sessions, &sessions->buckets[i], s);
             session_free(s);
         }
     }
@@ -225,7 +224,7 @@ C_CloseSession(CK_SESSION_HANDLE session)
     struct sck_p11_session *s = lookup(&app->sessions, session);
     bool unused = false;
     if (s != NULL) {
-        take_out(&app->sessions, place(&app->sessions, session));
+        take_out(&app->sessions, place(&app->sessions, session), s);
         last_one_out(app);
         unused = s->refs == 0;
         sck_p11_wake();
@@ -245,7 +244,7 @@ take_all(struct sck_p11_sessions *sessions)
     for (size_t i = 0; i < sessions->bucket_count; i++) {
         while (sessions->buckets[i] != NULL) {
             struct sck_p11_session *s = sessions->buckets[i];
-            take_out(sessions, &sessions->buckets[i]);
+            take_out(sessions, &sessions->buckets[i], s);
             if (s->refs == 0) {
                 s->next = unused;
                 unused = s;

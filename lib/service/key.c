@@ -174,7 +174,8 @@ fill_key(struct sck_engine *engine, const struct sck_scope *scope, const char *n
     if (rc != SCK_OK)
         return rc;
     sck_key_id_format(key->id, alg->is_asymmetric, key->key_id);
-    (void)strncpy(key->name, name[0] != '\0' ? name : key->key_id, sizeof key->name - 1);
+    const char *chosen = name[0] != '\0' ? name : key->key_id;
+    memcpy(key->name, chosen, strnlen(chosen, sizeof key->name - 1));
     return choose_residence(engine, scope, alg, protection, &key->residence, err);
 }
 
