@@ -13,7 +13,7 @@ struct sck_input {
     struct stat st;
     bool is_regular;
 };
-/* Open a file or descriptor 0 for reading.  SCK_E_USAGE: directory, socket or device.  SCK_E_IO. */
+/* Open a file, pipe or descriptor 0 for reading.  SCK_E_USAGE: directory, socket or device.  SCK_E_IO. */
 SCK_MUST_CHECK enum sck_code sck_input_open(const char *path, struct sck_input *in, struct sck_err *err);
 void sck_input_close(struct sck_input *in);
 /* Read until `len` bytes or the end; *got tells how many. SCK_E_IO. */
@@ -25,14 +25,17 @@ SCK_MUST_CHECK enum sck_code sck_input_check_unchanged(const struct sck_input *i
 struct sck_output {
     int fd;
     const char *path;       /* final name, or "-" */
+    const char *name;       /* for messages: the path, or "standard output" */
     char *dir;
     char *temp;             /* name of the temporary while it has one */
     bool force;
     bool sync;
+    bool is_named;          /* the final name holds the new file (also when syncing the directory failed then) */
 };
 /*
  * Begin an output beside its final name, with `mode` under the umask.  SCK_E_EXISTS when the name is taken and not
- * `force`, SCK_E_USAGE when it is the input itself or (for ciphertext) a terminal.  SCK_E_IO.
+ * `force` (which replaces a symbolic link, not what it points at), SCK_E_USAGE when it is the input itself, no regular
+ * file, or (for ciphertext) a terminal.  SCK_E_IO.
  */
 SCK_MUST_CHECK enum sck_code sck_output_open(const struct sck_file_io *io, const struct sck_input *in, mode_t mode,
                                              bool is_ciphertext, struct sck_output *out, struct sck_err *err);

@@ -57,18 +57,41 @@ sck_filekey_make(struct sck_service *service, const struct sck_scope *subject, c
 }
 
 enum sck_code
-sck_filekey_activate(struct sck_service *service, struct sck_file_rec *row, struct sck_err *err)
+sck_filekey_recheck(struct sck_service *service, const struct sck_file_rec *row, struct sck_err *err)
 {
     struct sck_catalog *catalog = NULL;
     struct sck_owner_rec owner = {0};
     struct sck_kek_rec kek = {0};
-    /* An erasure that came between has removed the row; then the file must not appear. */
+    struct sck_file_rec now = {0};
+    struct sck_err look = SCK_ERR_INIT;
+    memcpy(now.file_id, row->file_id, sizeof now.file_id);
+    memcpy(now.dek_id, row->dek_id, sizeof now.dek_id);
     enum sck_code rc = sck_owner_get_by_id(service->engine, row->owner_id, &owner, &kek, err);
     sck_record_clear(SCK_TABLE_KEKS, &kek);
     if (rc == SCK_OK)
         rc = sck_engine_catalog(service->engine, &catalog, err);
+    if (rc != SCK_OK)
+        return rc;
+    rc = sck_catalog_get(catalog, SCK_BY_FILE, &now, &look);
+    sck_record_clear(SCK_TABLE_FILES, &now);
+    if (rc == SCK_E_NOT_FOUND)
+        return sck_fail(err, SCK_E_ERASED, "the key of this file was erased while it was written");
+    return rc == SCK_OK ? rc : sck_fail(err, rc, "%s", look.message);
+}
+
+enum sck_code
+sck_filekey_activate(struct sck_service *service, struct sck_file_rec *row, struct sck_err *err)
+{
+    struct sck_catalog *catalog = NULL;
+    struct sck_err why = SCK_ERR_INIT;
+    enum sck_code rc = sck_engine_catalog(service->engine, &catalog, err);
+    if (rc != SCK_OK)
+        return rc;
     row->state = SCK_FILE_ACTIVE;
-    return rc == SCK_OK ? sck_catalog_update(catalog, SCK_TABLE_FILES, row, err) : rc;
+    rc = sck_catalog_update(catalog, SCK_TABLE_FILES, row, &why);
+    if (rc == SCK_E_NOT_FOUND)
+        return sck_fail(err, SCK_E_ERASED, "the key of this file was erased while it was written");
+    return rc == SCK_OK ? rc : sck_fail(err, rc, "%s", why.message);
 }
 
 void
@@ -127,10 +150,10 @@ sck_filekey_owner(struct sck_service *service, const struct sck_file_rec *row, s
     if (rc != SCK_OK)
         return rc;
     *is_files = owner.kind == SCK_OWNER_FILES;
-    if (*is_files)
-        return file_scope(row->file_id, scope, err);
     enum sck_scope_kind kind = owner.kind == SCK_OWNER_SUBJECT ? SCK_SCOPE_SUBJECT : SCK_SCOPE_CLIENT;
-    return sck_scope_make(kind, owner.ident, strlen(owner.ident), scope, err);
+    rc = *is_files ? file_scope(row->file_id, scope, err)
+                   : sck_scope_make(kind, owner.ident, strlen(owner.ident), scope, err);
+    return rc == SCK_OK ? sck_wall_check(service, scope, err) : rc;
 }
 
 enum sck_code
@@ -141,8 +164,6 @@ sck_filekey_open(struct sck_service *service, const struct sck_file_rec *row, st
     struct sck_context ctx;
     bool is_files = false;
     enum sck_code rc = sck_filekey_owner(service, row, &scope, &is_files, err);
-    if (rc == SCK_OK)
-        rc = sck_wall_check(service, &scope, err);
     if (rc != SCK_OK)
         return rc;
     fill_context(row, &scope, &ctx);

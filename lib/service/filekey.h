@@ -12,7 +12,10 @@
 SCK_MUST_CHECK enum sck_code sck_filekey_make(struct sck_service *service, const struct sck_scope *subject,
                                               const struct sck_container *head, struct sck_secret **dek,
                                               struct sck_file_rec *row, struct sck_err *err);
-/* The row becomes active, with header tag and size. */
+/* Whether a pending row and its owner are still there, before its file gets a name.  SCK_E_ERASED. */
+SCK_MUST_CHECK enum sck_code sck_filekey_recheck(struct sck_service *service, const struct sck_file_rec *row,
+                                                 struct sck_err *err);
+/* The row becomes active, with header tag and size.  SCK_E_ERASED: an erasure removed it meanwhile. */
 SCK_MUST_CHECK enum sck_code sck_filekey_activate(struct sck_service *service, struct sck_file_rec *row,
                                                   struct sck_err *err);
 /* Take back a pending row after a failure that left no file. */
@@ -22,7 +25,7 @@ SCK_MUST_CHECK enum sck_code sck_filekey_find(struct sck_service *service, const
                                               struct sck_file_rec *row, struct sck_err *err);
 SCK_MUST_CHECK enum sck_code sck_filekey_open(struct sck_service *service, const struct sck_file_rec *row,
                                               struct sck_secret **dek, struct sck_err *err);
-/* Whose key: the owner's scope, or file/<uuid> for the files' KEK.  SCK_E_ERASED. */
+/* Whose key: the owner's scope, or file/<uuid> for the files' KEK.  SCK_E_ERASED; SCK_E_DENIED outside the wall. */
 SCK_MUST_CHECK enum sck_code sck_filekey_owner(struct sck_service *service, const struct sck_file_rec *row,
                                                struct sck_scope *scope, bool *is_files, struct sck_err *err);
 /* Read and check the head up to the FLOE body.  SCK_E_AUTHENTIC. */
