@@ -16,7 +16,8 @@
 
 /* Metadata for --preserve: mode, time of modification and name. */
 static enum sck_code
-put_metadata(const struct sck_encrypt_opts *opts, const struct sck_stream *s, struct sck_buf *meta, struct sck_err *err)
+put_metadata(const struct sck_encrypt_opts *opts, const struct sck_stream *s, struct sck_buf *meta,
+             struct sck_err *err)
 {
     uint8_t mode[4];
     uint8_t mtime[8];
@@ -217,7 +218,8 @@ open_body(struct sck_service *service, const struct sck_decrypt_opts *opts, stru
     static const uint8_t none[32];
     bool tagged = memcmp(row->header_tag, none, sizeof none) != 0;
     if (rc == SCK_OK && tagged && memcmp(row->header_tag, header + sizeof header - 32, 32) != 0)
-        rc = sck_fail(err, SCK_E_AUTHENTIC, "%s was altered: this is not the header its key was made for", s->in.name);
+        rc = sck_fail(err, SCK_E_AUTHENTIC, "%s was altered: this is not the header its key was made for",
+                      s->in.name);
     if (rc == SCK_OK)
         rc = sck_filekey_open(service, row, &dek, err);
     if (rc == SCK_OK) {

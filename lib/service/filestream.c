@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Workers take segments in turn: reading is one at a time, sealing or opening side by side; a file is written by
- * everybody at his own place, a pipe in order.  Of several failures the one of the lowest segment is reported: all below it
- * were taken before, so the answer does not depend on who was quicker.
+ * Workers take segments in turn: reading is one at a time, sealing or opening side by side; a file is written by everybody
+ * at his own place, a pipe in order.  Of several failures the one of the lowest segment is reported: all below it were
+ * taken before, so the answer does not depend on who was quicker.
  */
 #include "lib/service/filestream.h"
 
@@ -195,8 +195,8 @@ work_on(struct work *w, struct sck_floe *floe)
     uint8_t *out = malloc(w->out_len);
     if (in == NULL || out == NULL) {
         struct sck_err err = SCK_ERR_INIT;
-        enum sck_code rc = sck_fail(&err, SCK_E_MEMORY, "out of memory for segments of %zu bytes: use a smaller --chunk",
-                                    w->in_len);
+        enum sck_code rc = sck_fail(&err, SCK_E_MEMORY,
+                                    "out of memory for segments of %zu bytes: use a smaller --chunk", w->in_len);
         note_failure(w, 0, rc, &err);
     }
     while (in != NULL && out != NULL && take(w, in, &piece)) {
@@ -264,7 +264,8 @@ run(struct work *w, struct sck_err *err)
     if (!w->is_in_order)
         w->out_base = lseek(s->out.fd, 0, SEEK_CUR);
     if (w->in_pos < 0 || w->out_base < 0)
-        return sck_fail_errno(err, SCK_E_IO, errno, "cannot find the place in %s", w->in_pos < 0 ? s->in.name : s->out.name);
+        return sck_fail_errno(err, SCK_E_IO, errno, "cannot find the place in %s",
+                              w->in_pos < 0 ? s->in.name : s->out.name);
     size_t wanted = helpers_wanted(w);
     /* The application's signal handlers run in its own threads. */
     (void)sigfillset(&all);

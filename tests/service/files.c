@@ -134,7 +134,8 @@ every_flipped_byte_is_refused(void **state)
 {
     (void)state;
     (void)sealed_plain("p", 4096 + 50);
-    EXPECT_OK(sealed_encrypt_with((struct sck_encrypt_opts){.chunk_bytes = 4096, .preserve = true}, "p", "f.sk", &err));
+    const struct sck_encrypt_opts opts = {.chunk_bytes = 4096, .preserve = true};
+    EXPECT_OK(sealed_encrypt_with(opts, "p", "f.sk", &err));
     struct sck_buf sealed = sealed_read("f.sk");
     /* All of the head, the header and the ends of segments, and a sample of the ciphertext between. */
     for (size_t i = 0; i < sealed.len; i += i > 400 && i < 4100 ? 97 : 1) {
@@ -155,7 +156,7 @@ every_cut_and_extension_is_refused(void **state)
     (void)sealed_plain("p", 2 * 4096);
     EXPECT_OK(sealed_encrypt("p", "cut.sk", &err));
     struct sck_buf sealed = sealed_read("cut.sk");
-    for (size_t len = 0; len < sealed.len; len += len > 300 && len < 4200 ? 61 : (len > 4300 && len < 8200 ? 61 : 1)) {
+    for (size_t len = 0; len < sealed.len; len += len % 4160 > 300 && len < 8200 ? 61 : 1) {
         sealed_write("bad.sk", sealed.data, len);
         expect_refused("bad.sk", SCK_E_AUTHENTIC, len);
     }
@@ -222,7 +223,7 @@ segments_are_bound_to_their_place_and_file(void **state)
     sck_buf_clear(&two);
 }
 
-/* Of several bad segments the first is named, whichever worker was quicker; on a pipe the good ones before it come out. */
+/* Of several bad segments the first is named, whoever was quicker; on a pipe the good ones before it come out. */
 static void
 the_first_bad_segment_is_named(void **state)
 {
@@ -336,7 +337,8 @@ the_wall_hides_files_of_others(void **state)
     EXPECT_FAIL(sealed_decrypt("bob.sk", "out", &err), SCK_E_DENIED, want);
     EXPECT_FAIL(sck_file_info(sealed_svc, home_path(&sealed_home, "bob.sk"), &info, &err), SCK_E_DENIED, want);
     assert_string_equal(info.owner, "");
-    EXPECT_FAIL(sealed_encrypt_with((struct sck_encrypt_opts){.subject = &bob}, "p", "new.sk", &err), SCK_E_DENIED, want);
+    const struct sck_encrypt_opts for_bob = {.subject = &bob};
+    EXPECT_FAIL(sealed_encrypt_with(for_bob, "p", "new.sk", &err), SCK_E_DENIED, want);
     EXPECT_OK(sealed_decrypt("alice.sk", "mine", &err));
     sck_service_close(&sealed_svc);
     sealed_svc = open;
@@ -354,7 +356,8 @@ files_of_the_erased_are_gone(void **state)
     char uuid[SCK_UUID_TEXT];
     char want[200];
     (void)sealed_plain("p", 100);
-    EXPECT_OK(sealed_encrypt_with((struct sck_encrypt_opts){.subject = &carol}, "p", "carol.sk", &err));
+    const struct sck_encrypt_opts for_carol = {.subject = &carol};
+    EXPECT_OK(sealed_encrypt_with(for_carol, "p", "carol.sk", &err));
     sck_buf_init(&receipt, 65536);
     EXPECT_OK(sck_erase(sealed_svc, &carol, NULL, NULL, &receipt, &err));
     sck_buf_clear(&receipt);
@@ -364,7 +367,7 @@ files_of_the_erased_are_gone(void **state)
     sck_uuid_format(info.file_id, uuid);
     (void)snprintf(want, sizeof want, "the key of file %s was erased: nobody can read it any more", uuid);
     EXPECT_FAIL(sealed_decrypt("carol.sk", "out", &err), SCK_E_ERASED, want);
-    EXPECT_FAIL(sealed_encrypt_with((struct sck_encrypt_opts){.subject = &carol}, "p", "again.sk", &err), SCK_E_ERASED,
+    EXPECT_FAIL(sealed_encrypt_with(for_carol, "p", "again.sk", &err), SCK_E_ERASED,
                 "subject/carol was erased: `scopekey subject create --again` starts anew");
     assert_false(sealed_is_there("out"));
     assert_false(sealed_is_there("again.sk"));

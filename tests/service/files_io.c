@@ -286,7 +286,8 @@ a_full_file_system_leaves_the_old_output(void **state)
     }
     write_text("small/old", "precious");
     EXPECT_OK(sealed_encrypt("big", "big.sk", &err));
-    EXPECT_FAIL(sealed_encrypt_with((struct sck_encrypt_opts){.io = {.force = true}}, "big", "small/old", &err), SCK_E_IO,
+    const struct sck_encrypt_opts force = {.io = {.force = true}};
+    EXPECT_FAIL(sealed_encrypt_with(force, "big", "small/old", &err), SCK_E_IO,
                 sealed_text("cannot write %s: No space left on device", "small/old"));
     EXPECT_FAIL(sealed_decrypt("big.sk", "small/new", &err), SCK_E_IO,
                 sealed_text("cannot write %s: No space left on device", "small/new"));
