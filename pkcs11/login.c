@@ -4,7 +4,7 @@
 #include "pkcs11/module.h"
 #include "pkcs11/rv.h"
 
-#include <pthread.h>
+#include <string.h>
 
 enum { PIN_MAX = 255 };
 
@@ -21,23 +21,30 @@ static struct {
     CK_ULONG last_login;
 } pins;
 
+/* The room is made before the lock is taken: under it, no other lock is ever taken. */
 enum sck_code
 sck_p11_ask_pin(void *arg, bool again, struct sck_secret **pin, struct sck_err *err)
 {
     (void)arg;
-    enum sck_code code;
+    if (again)
+        return sck_fail(err, SCK_E_CREDENTIAL, "the PIN given to C_Login was refused: correct it");
+    struct sck_secret *copy = NULL;
+    enum sck_code code = sck_secret_new(PIN_MAX, &copy, err);
+    if (code != SCK_OK)
+        return code;
     sck_p11_lock();
     const struct sck_secret *from = pins.typed != NULL ? pins.typed : pins.accepted;
-    if (pins.typed != NULL)
-        pins.asked = true;
-    if (from == NULL || again)
-        code = sck_fail(err, SCK_E_CREDENTIAL,
-                        again ? "the PIN given to C_Login was refused: correct it"
-                              : "no PIN: call C_Login first, or set pin_file");
-    else
-        code = sck_secret_dup(from, pin, err);
+    pins.asked = pins.asked || pins.typed != NULL;
+    copy->len = from != NULL ? from->len : 0;
+    if (from != NULL)
+        memcpy(copy->data, from->data, from->len);
     sck_p11_unlock();
-    return code;
+    if (from == NULL) {
+        sck_secret_free(&copy);
+        return sck_fail(err, SCK_E_CREDENTIAL, "no PIN: call C_Login first, or set pin_file");
+    }
+    *pin = copy;
+    return SCK_OK;
 }
 
 static void

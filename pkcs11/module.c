@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pkcs11/module.h"
 
+#include "lib/base/fork.h"
 #include "lib/base/log.h"
 #include "pkcs11/login.h"
 #include "pkcs11/rv.h"
@@ -21,7 +22,6 @@ static struct {
     struct sck_p11_app *app; /* NULL: not initialised */
     struct sck_p11_app *parent; /* in a child: what fork left behind, freed when it is safe */
     bool starting; /* a C_Initialize is under way */
-    bool forks_watched;
 } module = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 void
@@ -150,16 +150,13 @@ C_Initialize(void *init_args)
     CK_RV rv = args_check(init_args);
     if (rv != CKR_OK)
         return rv;
+    if (!sck_fork_register(SCK_FORK_PKCS11, sck_p11_lock, sck_p11_unlock, forked))
+        return CKR_HOST_MEMORY;
     sck_p11_lock();
     if (module.app != NULL || module.starting) {
         sck_p11_unlock();
         return CKR_CRYPTOKI_ALREADY_INITIALIZED;
     }
-    if (!module.forks_watched && pthread_atfork(sck_p11_lock, sck_p11_unlock, forked) != 0) {
-        sck_p11_unlock();
-        return CKR_HOST_MEMORY;
-    }
-    module.forks_watched = true;
     module.starting = true;
     struct sck_p11_app *parent = module.parent;
     module.parent = NULL;

@@ -10,6 +10,7 @@
 
 /* Outermost first: a thread that holds a lock of one rank may take locks of later ranks only. */
 enum sck_fork_rank {
+    SCK_FORK_PKCS11,
     SCK_FORK_DOOR,
     SCK_FORK_SERVICE,
     SCK_FORK_KEEPER,
