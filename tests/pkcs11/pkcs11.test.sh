@@ -121,6 +121,15 @@ holds "certtool makes a certificate" env GNUTLS_PIN="$pin" certtool --provider "
   --template certificate.cfg --load-privkey "$url;type=private" --load-pubkey "$url;type=public" --outfile c.pem
 is "openssl verifies it" "$(openssl verify -CAfile c.pem c.pem)" "c.pem: OK"
 
+# ---- the manual's examples, pasted ----
+mkdir pasted
+awk '/^\.Sh EXAMPLES/ { on = 1; next } /^\.Sh/ { on = 0 } on && /^\.Ed/ { code = 0 } on && code; on && /^\.Bd/ { code = 1 }' \
+  "$src/man/scopekey-pkcs11.7" | sed -n 's/\\e/\\/g; /^Verified OK$/d; s/^\$ //; p' |
+  sed "s|scopekey-pkcs11\.so|$module|g; s/4711/$pin/g" >pasted/commands
+is "the manual has examples" "$(grep -c . pasted/commands)" 17
+is "they do what the manual says" "$(cd pasted && bash -e commands 2>&1 | grep -c '^Verified OK$')" 1
+is "and make a certificate" "$(openssl verify -CAfile pasted/c.pem pasted/c.pem 2>&1)" "pasted/c.pem: OK"
+
 # ---- p11-kit ----
 # p11-kit reads no user's configuration for root, so another user registers copies of the module.
 chmod 755 "$tmp"
