@@ -15,6 +15,7 @@ lib/core      lib/base
 lib/token     lib/base lib/core
 lib/catalog   lib/base lib/core
 vault         lib/base lib/core
+vault/http    lib/base lib/core vault
 lib/service   lib/base lib/core lib/token lib/catalog vault
 provider      lib/base lib/core lib/service include
 pkcs11        lib/base lib/core lib/service include

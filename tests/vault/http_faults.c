@@ -4,6 +4,7 @@
  * sockets; nothing here depends on how quick the machine is.
  */
 #include "tests/lib/expect.h"
+#include "tests/lib/forkgate.h"
 #include "vault/http/client.h"
 
 #include <arpa/inet.h>
@@ -327,9 +328,11 @@ static void *
 ask_often(void *arg)
 {
     for (int i = 0; i < 30; i++) {
+        forkgate_work();
         struct sck_http_reply reply = ask(arg, 60000);
         assert_int_equal(reply.net, SCK_NET_ANSWER);
         sck_http_reply_clear(&reply);
+        forkgate_rest();
     }
     return NULL;
 }
@@ -343,7 +346,9 @@ threads_and_children_share_no_connection(void **state)
     for (size_t i = 0; i < 24; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, ask_often, http), 0);
     for (int i = 0; i < 10; i++) {
+        forkgate_close();
         pid_t child = fork();
+        forkgate_open(child);
         assert_true(child >= 0);
         if (child == 0) {
             int bad = 0;

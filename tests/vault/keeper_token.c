@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Keeper `token` over a token made of software: names, bindings, the cache of loaded KEKs, threads, forks. */
+#include "tests/lib/forkgate.h"
 #include "vault/keeper.h"
 
 #include <pthread.h>
@@ -405,6 +406,7 @@ work(void *arg)
         struct sck_secret *back = NULL;
         struct sck_buf blob;
         uint32_t version = 0;
+        forkgate_work();
         sck_buf_init(&blob, SCK_KEEPER_BLOB_MAX);
         if (w->keeper->ops->wrap(w->keeper, &kek, w->payload, &blob, &version, NULL) != SCK_OK ||
             w->keeper->ops->unwrap(w->keeper, &kek, 1, blob.data, blob.len, &back, NULL) != SCK_OK ||
@@ -414,6 +416,7 @@ work(void *arg)
             w->keeper->ops->forget(w->keeper, i % 100 == 0 ? names[n] : NULL);
         sck_secret_free(&back);
         sck_buf_clear(&blob);
+        forkgate_rest();
     }
     return NULL;
 }
@@ -437,7 +440,9 @@ threads_share_a_small_cache(void **state)
     }
     /* Children are made while the threads work: each finds the locks free. */
     for (int i = 0; i < 20; i++) {
+        forkgate_close();
         pid_t child = fork();
+        forkgate_open(child);
         assert_true(child >= 0);
         if (child == 0) {
             struct worker own = {k, made, payload, 99, 0};

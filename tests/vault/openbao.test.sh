@@ -12,14 +12,14 @@ tmp=$(mktemp -d)
 trap 'openbao_stop_all; rm -rf "$tmp"' EXIT
 unset URL MOUNT KEK_MOUNT NAMESPACE TOKEN_FILE ADMIN_TOKEN_FILE CA_FILE INSECURE_HTTP INSECURE_SKIP_VERIFY MAX_RETRIES LOG
 export INSECURE_HTTP=1
+openbao_install
 # A proxy of the environment must not come between.
 export http_proxy=http://127.0.0.1:1 https_proxy=http://127.0.0.1:1 ALL_PROXY=http://127.0.0.1:1
 
-live() { tests/vault/vault_live .libs/keeper-http.so "$@" 2>>"$tmp/log"; }
+live() { tests/vault/vault_live vault/.libs/keeper-http.so "$@" 2>>"$tmp/log"; }
 wrapped() { live wrap "$1" | cut -d' ' -f2; }
 at() { echo "at $URL: "; }
 
-openbao_install
 openbao_dev "$tmp/dev"
 openbao_mount scopekey
 openbao_mount team/keys
