@@ -70,9 +70,9 @@ static const struct sck_conf_key table[] = {
     {"rest", "max_body", SCK_CONF_INT, NULL, "1048576", 1024, 67108864, NULL, 0, OFF(rest_max_body)},
     {"rest", "insecure_plaintext", SCK_CONF_BOOL, NULL, "false", 0, 0, NULL, 0, OFF(rest_insecure_plaintext)},
     {"client default", "scopes", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(client_scopes)},
-    {"log", "level", SCK_CONF_WORD, "LOG_LEVEL", "warning", 0, 0, "debug|info|warning|error|critical", 0,
+    {"log", "level", SCK_CONF_WORD, "LOG_LEVEL", "info", 0, 0, "debug|info|warning|error|critical", 0,
      OFF(log_level)},
-    {"log", "format", SCK_CONF_WORD, "LOG_FORMAT", "text", 0, 0, "text|json", 0, OFF(log_format)},
+    {"log", "format", SCK_CONF_WORD, "LOG_FORMAT", "json", 0, 0, "text|json", 0, OFF(log_format)},
 };
 enum { TABLE_LEN = sizeof table / sizeof table[0] };
 
