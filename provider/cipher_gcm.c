@@ -114,6 +114,7 @@ set_uri(struct sck_gcm *g, const OSSL_PARAM *p)
     enum sck_code rc = SCK_OK;
     if (info == NULL)
         rc = sck_fail(&err, SCK_E_MEMORY, "out of memory");
+    sck_queue_keep();
     if (rc == SCK_OK)
         rc = sck_uri_parse(text, strlen(text), &uri, &err);
     if (rc == SCK_OK)
@@ -122,6 +123,7 @@ set_uri(struct sck_gcm *g, const OSSL_PARAM *p)
         rc = sck_key_find(service, &uri, info, &err);
     if (rc == SCK_OK)
         rc = check_key(info, &err);
+    sck_queue_restore();
     if (rc != SCK_OK) {
         free(info);
         return sck_gcm_check(g, rc, &err);

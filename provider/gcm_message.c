@@ -53,6 +53,7 @@ int
 sck_gcm_message_seal(struct sck_gcm *g, const unsigned char *in, size_t len, unsigned char *out)
 {
     struct sck_err err = SCK_ERR_INIT;
+    sck_queue_keep();
     uint8_t *sealed = malloc(len + SCK_GCM_TAG_LEN);
     enum sck_code rc = sealed == NULL ? sck_fail(&err, SCK_E_MEMORY, "out of memory") : open_key(g, &err);
     if (rc == SCK_OK)
@@ -65,6 +66,7 @@ sck_gcm_message_seal(struct sck_gcm *g, const unsigned char *in, size_t len, uns
         g->version = sck_ukey_info(g->ukey)->version;
     }
     free(sealed);
+    sck_queue_restore();
     return sck_gcm_check(g, rc, &err);
 }
 
@@ -106,6 +108,7 @@ sck_gcm_message_open(struct sck_gcm *g, const unsigned char *in, size_t len, uns
 {
     struct sck_err err = SCK_ERR_INIT;
     uint8_t nothing;
+    sck_queue_keep();
     enum sck_code rc = open_key(g, &err);
     if (rc == SCK_OK && !g->has_nonce)
         rc = sck_fail(&err, SCK_E_USAGE, "decryption needs the nonce that the message was made with");
@@ -125,6 +128,7 @@ sck_gcm_message_open(struct sck_gcm *g, const unsigned char *in, size_t len, uns
         }
     }
     free(sealed);
+    sck_queue_restore();
     g->done = rc == SCK_OK;
     return sck_gcm_check(g, rc, &err);
 }

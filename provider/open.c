@@ -4,6 +4,7 @@
 
 #include "lib/base/file.h"
 
+#include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,18 @@ sck_asker_set(const struct sck_asker *next)
     const struct sck_asker *before = asker;
     asker = next;
     return before;
+}
+
+void
+sck_queue_keep(void)
+{
+    ERR_set_mark();
+}
+
+void
+sck_queue_restore(void)
+{
+    ERR_pop_to_mark();
 }
 
 static enum sck_code

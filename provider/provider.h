@@ -63,6 +63,13 @@ struct sck_prov {
 /* The service, opened (configuration read) by the first call.  Borrowed. */
 SCK_MUST_CHECK enum sck_code sck_prov_service(struct sck_prov *prov, struct sck_service **out, struct sck_err *err);
 
+/*
+ * Between these two nothing that a token module does to OpenSSL's error queue stays there (SoftHSM looks for engines
+ * and leaves the failures behind).  Raise our own error after the second.
+ */
+void sck_queue_keep(void);
+void sck_queue_restore(void);
+
 /* Who may be asked for the PIN while a store loads.  Set for the calling thread; nests. */
 struct sck_asker {
     OSSL_PASSPHRASE_CALLBACK *fn;   /* or NULL */

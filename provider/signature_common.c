@@ -200,9 +200,11 @@ sck_sig_token(struct sck_sig *sig, enum sck_sign_mech mech, const struct sck_pss
 {
     struct sck_err err = SCK_ERR_INIT;
     struct sck_ukey *ukey = NULL;
+    sck_queue_keep();
     enum sck_code rc = sck_pkey_open(sig->key, &ukey, &err);
     if (rc == SCK_OK)
         rc = sck_ukey_sign(ukey, mech, pss, in.data, in.len, out, cap, out_len, &err);
+    sck_queue_restore();
     if (rc != SCK_OK)
         SCK_RAISE(sig->prov, &err);
     return rc == SCK_OK;

@@ -80,11 +80,11 @@ sck_rsa_evp(const struct sck_sig *sig, int operation)
     /* 3.0 does not know it, and for it "auto" verifies the same signatures. */
     if (salt == SCK_SALT_DEFAULT)
         salt = operation == EVP_PKEY_OP_SIGN ? RSA_PSS_SALTLEN_DIGEST : RSA_PSS_SALTLEN_AUTO;
-    bool ok = EVP_PKEY_CTX_set_rsa_padding(ctx, sig->padding) == 1 &&
-              (sig->md == NULL || EVP_PKEY_CTX_set_signature_md(ctx, sig->md) == 1);
+    bool ok = EVP_PKEY_CTX_set_rsa_padding(ctx, sig->padding) > 0 &&
+              (sig->md == NULL || EVP_PKEY_CTX_set_signature_md(ctx, sig->md) > 0);
     if (ok && sig->padding == RSA_PKCS1_PSS_PADDING)
-        ok = EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, salt) == 1 &&
-             (sig->mgf1_md == NULL || EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, sig->mgf1_md) == 1);
+        ok = EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, salt) > 0 &&
+             (sig->mgf1_md == NULL || EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, sig->mgf1_md) > 0);
     if (ok)
         return ctx;
     EVP_PKEY_CTX_free(ctx);

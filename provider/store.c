@@ -73,11 +73,13 @@ store_open(void *provctx, const char *text)
     l->prov = provctx;
     sck_buf_init(&l->pairs, LISTED_MAX_BYTES);
     sck_buf_init(&l->secrets, LISTED_MAX_BYTES);
+    sck_queue_keep();
     rc = sck_uri_parse(text, strlen(text), &l->uri, &err);
     if (rc == SCK_OK)
         rc = sck_prov_service(l->prov, &l->service, &err);
     if (rc == SCK_OK)
         rc = find(l, &err);
+    sck_queue_restore();
     if (rc != SCK_OK) {
         SCK_RAISE(l->prov, &err);
         (void)store_close(l);
@@ -113,7 +115,10 @@ emit_pair(struct loader *l, const struct sck_key_info *info, const struct output
     if (with_private && sck_prov_must_ask(l->service)) {
         struct sck_err err = SCK_ERR_INIT;
         struct sck_ukey *opened = NULL;
-        if (sck_pkey_open(key, &opened, &err) != SCK_OK) {
+        sck_queue_keep();
+        enum sck_code rc = sck_pkey_open(key, &opened, &err);
+        sck_queue_restore();
+        if (rc != SCK_OK) {
             SCK_RAISE(l->prov, &err);
             sck_pkey_unref(key);
             return 0;
@@ -230,8 +235,10 @@ load_listed(struct loader *l, const struct output *out)
     int ok = 1;
     struct sck_key_info *info = malloc(sizeof *info);
     enum sck_code rc = info == NULL ? sck_fail(&err, SCK_E_MEMORY, "out of memory") : check_unambiguous(l, &err);
+    sck_queue_keep();
     if (rc == SCK_OK)
         rc = next_listed(l, info, &found, &err);
+    sck_queue_restore();
     if (rc != SCK_OK) {
         SCK_RAISE(l->prov, &err);
         l->ended = true;
