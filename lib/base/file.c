@@ -302,7 +302,11 @@ sck_lock_acquire(const char *path, int64_t timeout_ms, int *fd, struct sck_err *
 void
 sck_lock_release(int *fd)
 {
-    if (*fd >= 0)
+    /* A child that was forked meanwhile shares the lock, and closing our descriptor alone would leave it to the child. */
+    struct flock unlock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    if (*fd >= 0) {
+        (void)fcntl(*fd, F_OFD_SETLK, &unlock);
         (void)close(*fd);
+    }
     *fd = -1;
 }
