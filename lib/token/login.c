@@ -2,6 +2,9 @@
 /* Login: a wrong PIN is sent once per process, and none on the last try. */
 #include "lib/token/session.h"
 
+#include "lib/base/file.h"
+#include "lib/token/store.h"
+
 #include <string.h>
 
 enum { PIN_ROUNDS = 3 };
@@ -12,7 +15,10 @@ check_flags(const struct sck_token *t, struct sck_conn *c, CK_SLOT_ID slot, CK_F
 {
     CK_TOKEN_INFO info;
     memset(&info, 0, sizeof info);
+    int lock = -1;
+    sck_login_lock(&t->conf, &lock);
     CK_RV rv = SCK_P11(c, C_GetTokenInfo, slot, &info);
+    sck_lock_release(&lock);
     if (rv != CKR_OK)
         return sck_fail_rv(err, rv, "reading token %s", t->conf.label);
     *flags = info.flags;
@@ -36,8 +42,11 @@ static enum sck_code
 send_pin(struct sck_token *t, struct sck_conn *c, CK_SESSION_HANDLE session, struct sck_secret *pin, bool *refused,
          struct sck_err *err)
 {
+    int lock = -1;
+    sck_login_lock(&t->conf, &lock);
     CK_RV rv = pin == NULL ? SCK_P11(c, C_Login, session, CKU_USER, NULL, 0)
                            : SCK_P11(c, C_Login, session, CKU_USER, pin->data, (CK_ULONG)pin->len);
+    sck_lock_release(&lock);
     *refused = rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE;
     if (*refused && pin != NULL)
         sck_pin_remember_refused(t->pin_id, pin->data, pin->len);

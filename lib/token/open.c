@@ -4,7 +4,9 @@
 #include "lib/token/session.h"
 
 #include "lib/base/clock.h"
+#include "lib/base/file.h"
 #include "lib/token/gate.h"
+#include "lib/token/store.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -156,8 +158,9 @@ claim_internal(struct opening *o, struct sck_err *err)
     return rc;
 }
 
+/* Everything that reads what the store says of the token itself, up to the PIN. */
 static enum sck_code
-open_steps(struct opening *o, struct sck_err *err)
+open_before_login(struct opening *o, struct sck_err *err)
 {
     struct sck_token *t = o->t;
     enum sck_code rc = open_module(o, err);
@@ -170,9 +173,20 @@ open_steps(struct opening *o, struct sck_err *err)
         rc = open_slot(o, err);
         if (rc == SCK_OK)
             rc = open_internal(o, err);
-    } else if (!o->claimed) {
-        rc = claim_internal(o, err);
     }
+    return rc;
+}
+
+static enum sck_code
+open_steps(struct opening *o, struct sck_err *err)
+{
+    struct sck_token *t = o->t;
+    int lock = -1;
+    sck_login_lock(&t->conf, &lock);
+    enum sck_code rc = open_before_login(o, err);
+    sck_lock_release(&lock);
+    if (rc == SCK_OK && o->lost < SCK_LOST_SESSIONS && !o->claimed)
+        rc = claim_internal(o, err);
     if (rc == SCK_OK && o->lost >= SCK_LOST_LOGIN && t->conf.pin != NULL)
         rc = sck_login(t, &o->conn, o->slot, o->internal, &o->logged_in, err);
     if (rc == SCK_OK && o->need == SCK_NEED_KEYS) {

@@ -6,6 +6,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -26,6 +28,19 @@ void
 sck_write_end(struct sck_write *w)
 {
     sck_lock_release(&w->lock);
+}
+
+void
+sck_login_lock(const struct sck_token_conf *conf, int *fd)
+{
+    char path[PATH_MAX];
+    *fd = -1;
+    if (conf->store_dir == NULL || conf->lock_path == NULL)
+        return;
+    struct sck_err ignored = SCK_ERR_INIT;
+    int n = snprintf(path, sizeof path, "%s.login", conf->lock_path);
+    if (n < 0 || (size_t)n >= sizeof path || sck_lock_acquire(path, conf->session_wait_ms, fd, &ignored) != SCK_OK)
+        *fd = -1;
 }
 
 static enum sck_code sync_folder(int fd, const char *path, int64_t since_s, int depth, struct sck_err *err);

@@ -20,4 +20,11 @@ SCK_MUST_CHECK enum sck_code sck_write_sync(const struct sck_write *w, struct sc
 /* Let others write.  Safe to repeat. */
 void sck_write_end(struct sck_write *w);
 
+/*
+ * Keep other processes from logging in to a file store meanwhile: SoftHSM 2.6.1 writes token.object at each C_Login and
+ * lets go of its own lock while the file is empty, so that whoever reads it then sees no token.  Not while a PIN is
+ * asked for.  *fd is -1 where there is no file store, or no lock to be had: the open then goes on without.
+ */
+void sck_login_lock(const struct sck_token_conf *conf, int *fd);
+
 #endif
