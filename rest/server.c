@@ -15,6 +15,7 @@
 #define WAITING_US 60000000             /* a client's time for one whole request, and for taking its reply */
 #define QUEUE_MAX 1024                  /* requests that wait for a worker */
 #define IO_THREADS_MAX 4
+#define QUIET_US 200000                 /* without a request, before idle connections are closed at the end */
 
 static void
 on_connection(void *cls, struct MHD_Connection *connection, void **state, enum MHD_ConnectionNotificationCode what)
@@ -124,7 +125,15 @@ sck_server_stop(struct sck_server **server, int64_t limit_ms)
     MHD_socket fd = MHD_quiesce_daemon(s->mhd);
     if (fd != MHD_INVALID_SOCKET)
         (void)close(fd);
-    while (atomic_load(&s->app->in_flight) > 0 && sck_monotonic_us(clock) < until_us) {
+    /*
+     * A client with an idle connection may be sending its next request right now: the connection ends with the reply
+     * to that, or when nobody has asked for anything for a moment.
+     */
+    int64_t quiet_us = sck_monotonic_us(clock);
+    for (int64_t now_us = quiet_us; now_us < until_us && now_us - quiet_us < QUIET_US;
+         now_us = sck_monotonic_us(clock)) {
+        if (atomic_load(&s->app->in_flight) > 0)
+            quiet_us = now_us;
         sck_server_sweep(s);
         clock->sleep_ms(clock->arg, 5);
     }

@@ -3,6 +3,7 @@
 import base64
 import os
 import sqlite3
+import time
 
 from harness import (
     call, check, Daemon, decrypt, encrypt, expect_error, invalid, key_by_name, key_path, make_key, PLAINTEXT,
@@ -160,6 +161,26 @@ def test_wall(home):
                  call(daemon, "POST", "/api/kms/generate_key", {"subject": "bob"}), 403, "Permission Error",
                  "not_permitted", "The client may not name this subject")
     return daemon
+
+
+def test_kinds_of_keys(daemon):
+    """What generate_key can be asked for."""
+    envelope = make_key(daemon, {"protection": "envelope", "algorithm": "AES-256-GCM"})
+    sealed = encrypt(daemon, envelope, context={"a": "b"})[2]
+    reply = decrypt(daemon, key_id=envelope, ciphertext=sealed["ciphertext"], nonce=sealed["nonce"],
+                    context={"a": "b"})
+    check("an envelope key opens what it sealed", reply[2].get("plaintext"), PLAINTEXT)
+    reply = decrypt(daemon, key_id=envelope, ciphertext=sealed["ciphertext"], nonce=sealed["nonce"])
+    check("an envelope key refuses as others do", (reply[0], reply[2]["code"]), (400, "decryption_failed"))
+    end = int(time.time()) + 3
+    short = make_key(daemon, {"expires_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))})
+    sealed = encrypt(daemon, short)[2]
+    while time.time() <= end + 1:
+        time.sleep(0.1)
+    expect_error("an expired key seals nothing", encrypt(daemon, short), 409, "Conflict", "wrong_state",
+                 "The key may not be used for that now")
+    reply = decrypt(daemon, key_id=short, ciphertext=sealed["ciphertext"], nonce=sealed["nonce"])
+    check("an expired key still opens", (reply[0], reply[2].get("plaintext")), (200, PLAINTEXT))
 
 
 def test_integrity(daemon, home):

@@ -20,7 +20,8 @@ import time
 import harness
 from bad_input import test_bodies, test_hidden_by_the_library, test_http, test_lengths, test_smuggling
 from crypto import (
-    test_integrity, test_key_states, test_one_identical_refusal, test_round_trips, test_subjects, test_wall)
+    test_integrity, test_key_states, test_kinds_of_keys, test_one_identical_refusal, test_round_trips, test_subjects,
+    test_wall)
 from harness import (
     call, check, connect, Daemon, decrypt, encrypt, environment, expect_error, KEY, KEY_2, make_key, make_setup,
     MARK, PLAINTEXT, read_reply, SCOPEKEYD, set_conf, start_refused, SUBJECT, WORK)
@@ -248,6 +249,36 @@ def test_drain(daemon, key_id):
     check("drained: exit status", daemon.process.wait(), 0)
 
 
+def test_stop_under_load(home):
+    """Every request that was sent before its connection was said to end is answered."""
+    daemon = Daemon(home)
+    key_id = make_key(daemon)
+    errors, served = [], []
+
+    def work():
+        count = 0
+        with connect(daemon) as sock:
+            while True:
+                reply = call(daemon, "POST", "/api/kms/encrypt", {"key_id": key_id, "plaintext": "x"}, sock=sock)
+                if reply is None or reply[0] != 200:
+                    errors.append(reply)
+                    return
+                count += 1
+                if reply[1].get("connection", "").lower() == "close":
+                    served.append(count)
+                    return
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for t in threads:
+        t.start()
+    time.sleep(0.5)
+    status = daemon.stop()
+    for t in threads:
+        t.join()
+    check("SIGTERM under load: exit status", status, 0)
+    check("SIGTERM under load: no request fails", (errors, len(served)), ([], 8))
+
+
 def test_concurrency(daemon, key_id):
     errors = []
 
@@ -344,7 +375,9 @@ def main():
     test_one_identical_refusal(daemon, key_id, bound)
     test_key_states(daemon, home)
     test_subjects(daemon, home)
+    test_kinds_of_keys(daemon)
     test_concurrency(daemon, key_id)
+    test_stop_under_load(home)
     test_slow_client(daemon)
     test_busy_catalog(daemon, home)
     again, key_id = test_restart(daemon, home)
