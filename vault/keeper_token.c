@@ -248,7 +248,8 @@ token_wrap(struct sck_keeper *keeper, const struct sck_kek *kek, const struct sc
     size_t aad_len = blob_aad(kek->name, kek->version, aad);
     rc = sck_random(sealed, SCK_GCM_NONCE_LEN, err);
     if (rc == SCK_OK)
-        rc = k->fns.seal(l->key, sealed, aad, aad_len, payload->data, payload->len, sealed + SCK_GCM_NONCE_LEN, err);
+        rc = k->fns.seal(l->key, sealed, aad, aad_len, payload->data, payload->len, sealed + SCK_GCM_NONCE_LEN,
+                         err);
     if (rc == SCK_OK) {
         sck_buf_put(blob, sealed, sizeof sealed);
         rc = sck_buf_check(blob, "the wrapped DEK", err);

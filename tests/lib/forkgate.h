@@ -8,22 +8,50 @@
 #define TESTS_LIB_FORKGATE_H
 
 #include <pthread.h>
-#include <string.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 /* Writers first, or busy readers keep the fork waiting for ever. */
 static pthread_rwlock_t forkgate = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
-static inline void forkgate_work(void) { pthread_rwlock_rdlock(&forkgate); }
-static inline void forkgate_rest(void) { pthread_rwlock_unlock(&forkgate); }
-static inline void forkgate_close(void) { pthread_rwlock_wrlock(&forkgate); }
+/* A child has none of the threads that wait at the gate, and passes it freely. */
+static bool forkgate_is_child;
+
+#ifdef __SANITIZE_THREAD__
+/* Children may make threads, and are not blamed for the parent's that they cannot join. */
+const char *__tsan_default_options(void);
+const char *
+__tsan_default_options(void)
+{
+    return "die_after_fork=0:report_thread_leaks=0";
+}
+#endif
+
+static inline void
+forkgate_work(void)
+{
+    if (!forkgate_is_child)
+        pthread_rwlock_rdlock(&forkgate);
+}
+
+static inline void
+forkgate_rest(void)
+{
+    if (!forkgate_is_child)
+        pthread_rwlock_unlock(&forkgate);
+}
+
+static inline void
+forkgate_close(void)
+{
+    pthread_rwlock_wrlock(&forkgate);
+}
+
 static inline void
 forkgate_open(pid_t forked)
 {
-    /* A child has none of the threads that wait at the gate: it makes a gate of its own. */
-    static const pthread_rwlock_t fresh = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
     if (forked == 0)
-        memcpy(&forkgate, &fresh, sizeof fresh);
+        forkgate_is_child = true;
     else
         pthread_rwlock_unlock(&forkgate);
 }

@@ -40,8 +40,9 @@ static struct {
     pthread_t thread;
     atomic_int fault, connections, requests;
     atomic_bool stop;
-    char last[2048];        /* the last request's head; read after its answer came */
-} server;
+    pthread_mutex_t lock;
+    char last[2048];        /* the last request that was read whole; under the lock */
+} server = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void
 say(int fd, const char *text)
@@ -68,18 +69,23 @@ say_body(int fd, size_t len)
 static bool
 read_request(int fd)
 {
+    char text[sizeof server.last];
     size_t used = 0;
     for (;;) {
-        ssize_t n = recv(fd, server.last + used, sizeof server.last - 1 - used, 0);
+        ssize_t n = recv(fd, text + used, sizeof text - 1 - used, 0);
         if (n <= 0)
             return false;
         used += (size_t)n;
-        server.last[used] = '\0';
-        const char *body = strstr(server.last, "\r\n\r\n");
-        const char *length = strstr(server.last, "Content-Length: ");
-        if (body != NULL && (length == NULL || used >= (size_t)(body + 4 - server.last) + (size_t)atoi(length + 16)))
-            return true;
+        text[used] = '\0';
+        const char *body = strstr(text, "\r\n\r\n");
+        const char *length = strstr(text, "Content-Length: ");
+        if (body != NULL && (length == NULL || used >= (size_t)(body + 4 - text) + (size_t)atoi(length + 16)))
+            break;
     }
+    pthread_mutex_lock(&server.lock);
+    memcpy(server.last, text, used + 1);
+    pthread_mutex_unlock(&server.lock);
+    return true;
 }
 
 static void
@@ -230,7 +236,9 @@ a_request_is_what_it_must_be(void **state)
                    "POST /v1/x HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAccept: */*\r\nX-Vault-Request: true\r\n"
                    "X-Correlation-Id: 0123456789abcdef\r\nX-Vault-Token: s.token\r\nX-Vault-Namespace: ns/\r\n"
                    "Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{\"a\":\"b\"}", (unsigned)server.port);
+    pthread_mutex_lock(&server.lock);
     assert_string_equal(server.last, want);
+    pthread_mutex_unlock(&server.lock);
     sck_http_free(&http);
     assert_null(http);
 }

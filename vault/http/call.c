@@ -266,6 +266,6 @@ sck_vault_strange(const struct sck_vault_call *call, const char *what, struct sc
 {
     char text[192];
     describe(call, text, sizeof text);
-    return sck_fail(err, SCK_E_CONFIG, "%s: the answer lacks %s: is url a Vault or OpenBao, and mount a transit engine?",
-                    text, what);
+    return sck_fail(err, SCK_E_CONFIG,
+                    "%s: the answer lacks %s: is url a Vault or OpenBao, and mount a transit engine?", text, what);
 }

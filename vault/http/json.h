@@ -30,7 +30,7 @@ struct sck_json {
     size_t len;
 };
 
-/* The value that is the whole text; kind NONE unless all of it is well-formed and nested at most SCK_JSON_DEPTH_MAX deep. */
+/* The value that is the whole text; kind NONE unless all of it is well-formed, at most SCK_JSON_DEPTH_MAX deep. */
 struct sck_json sck_json_parse(const char *text, size_t len);
 /* A member; NONE when absent, spelled with escapes, or there more than once. */
 struct sck_json sck_json_get(struct sck_json object, const char *name);

@@ -111,7 +111,8 @@ sck_keeper_vault_new(const struct sck_keeper_vault_conf *conf, const struct sck_
         return rc;
     }
     rc = sck_credential_init(&v->data, "the data token", "token_file", conf->token_file, err);
-    enum sck_code rc2 = sck_credential_init(&v->admin, "the admin token", "admin_token_file", conf->admin_token_file, err);
+    enum sck_code rc2 =
+        sck_credential_init(&v->admin, "the admin token", "admin_token_file", conf->admin_token_file, err);
     rc = rc != SCK_OK ? rc : rc2;
     if (rc == SCK_OK && v->env.exchange == NULL) {
         rc = sck_http_new(&http, &v->http, err);

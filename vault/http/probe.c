@@ -75,8 +75,9 @@ sck_transit_prepare(struct sck_keeper *keeper, struct sck_err *err)
     if (rc == SCK_OK && !disabled)
         rc = upsert_disabled(v, false, &disabled, err);
     if (rc == SCK_OK && !disabled)
-        rc = sck_fail(err, SCK_E_CONFIG, "keeper vault: the server does not keep disable_upsert: an erased key could be "
-                      "made again; use OpenBao 2.4 or Vault 1.12, or newer");
+        rc = sck_fail(err, SCK_E_CONFIG,
+                      "keeper vault: the server does not keep disable_upsert: an erased key could be made again; "
+                      "use OpenBao 2.4 or Vault 1.12, or newer");
     return rc;
 }
 
@@ -170,7 +171,8 @@ probe_data_token(struct sck_vault *v, const struct report *report, struct sck_er
         report->fn(report->arg, "keeper vault: the data token is a root token",
                    "make a token with the data policy of docs/keepers.md");
     else if (holds(encrypt, "create"))
-        report->fn(report->arg, "keeper vault: the data token may create keys by encrypting: an erased KEK could come back",
+        report->fn(report->arg,
+                   "keeper vault: the data token may create keys by encrypting: an erased KEK could come back",
                    "take \"create\" on encrypt/+ out of its policy");
     else if (!holds(encrypt, "update") || !holds(decrypt, "update"))
         report->fn(report->arg, "keeper vault: the data token may not encrypt and decrypt at this mount",
@@ -198,7 +200,8 @@ probe_admin_token(struct sck_vault *v, const struct report *report, struct sck_e
     bool may = root || (holds(keys, "read") && holds(keys, "update") && holds(keys, "delete") &&
                         holds(config, "update"));
     if (!asked)
-        report->fn(report->arg, "keeper vault: the admin token may not ask what it may do, so that is not proven", NULL);
+        report->fn(report->arg, "keeper vault: the admin token may not ask what it may do, so that is not proven",
+                   NULL);
     else if (!may)
         report->fn(report->arg, "keeper vault: the admin token may not create, configure and delete keys",
                    "give its policy the admin lines of docs/keepers.md");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* When to ask again: waits with jitter, and a budget that keeps an outage from being made worse.  Pure but for the budget. */
+/* When to ask again: waits with jitter, and a budget that keeps an outage from being made worse. */
 #ifndef SCK_VAULT_HTTP_RETRY_H
 #define SCK_VAULT_HTTP_RETRY_H
 

@@ -61,8 +61,8 @@ sck_transit_aim(struct sck_vault *v, const char *name, const char *mount, const 
         return sck_fail(err, SCK_E_USAGE, "keeper vault: a KEK name must be 1 to %d of a-z, 0-9 and inner hyphens",
                         SCK_KEK_NAME_MAX);
     if (!sck_vault_mount_is_legal(out->mount) || !sck_vault_namespace_is_legal(out->name_space))
-        return sck_fail(err, SCK_E_INTEGRITY, "keeper vault: the record of KEK %s names an impossible mount or namespace",
-                        name);
+        return sck_fail(err, SCK_E_INTEGRITY,
+                        "keeper vault: the record of KEK %s names an impossible mount or namespace", name);
     return SCK_OK;
 }
 
@@ -355,7 +355,7 @@ take_payload(const struct sck_vault_call *call, struct sck_json data, struct sck
     enum sck_code rc = sck_secret_new(SCK_PAYLOAD_LEN, payload, err);
     if (rc != SCK_OK)
         return rc;
-    /* 96 characters without '=' can only be 72 bytes; EVP_DecodeBlock() answers -1 for anything outside the alphabet. */
+    /* 96 characters without '=' can only be 72 bytes; EVP_DecodeBlock() refuses all outside the alphabet but space. */
     bool plain = plaintext.len == PAYLOAD_B64 && memchr(plaintext.at, '=', plaintext.len) == NULL;
     for (size_t i = 0; plain && i < plaintext.len; i++)
         plain = (uint8_t)plaintext.at[i] > 0x20;

@@ -30,7 +30,7 @@ struct sck_vault_call sck_transit_call(const struct sck_transit *t, enum sck_vau
 /* A JSON body without secrets.  SCK_E_MEMORY. */
 SCK_MUST_CHECK enum sck_code sck_transit_body(const char *json, struct sck_secret **out, struct sck_err *err);
 
-/* What decrypting a made-up ciphertext says of a key: any 400 comes from a key that lives, but for the one that says no. */
+/* Whether there is no such key, by what decrypting a made-up ciphertext answers.  Errors of sck_transit_try(). */
 SCK_MUST_CHECK enum sck_code sck_transit_is_missing(const struct sck_transit *t, bool *missing, struct sck_err *err);
 /*
  * Decrypt `blob` with the data token at `url` (NULL: the configured one) and tell the verdict alone; what came out,

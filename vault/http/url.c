@@ -41,7 +41,8 @@ check(CURLU *u, const char *scheme, const char *host, bool insecure_http, struct
         return sck_fail(err, SCK_E_CONFIG, "keeper vault: url is http://: use https://, or for a server on this machine "
                         "set insecure_http = true");
     if (!is_loopback(host))
-        return sck_fail(err, SCK_E_CONFIG, "keeper vault: http:// is for a server on this machine alone: use https://");
+        return sck_fail(err, SCK_E_CONFIG,
+                        "keeper vault: http:// is for a server on this machine alone: use https://");
     return SCK_OK;
 }
 
