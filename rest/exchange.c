@@ -307,18 +307,28 @@ sck_exchange_step(void *cls, struct MHD_Connection *connection, const char *url,
     return MHD_YES;
 }
 
+/* What libmicrohttpd answered without asking; 0: nothing. */
+static unsigned
+own_status(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_HTTP_STATUS);
+    return info != NULL ? info->http_status : 0;
+}
+
 void
 sck_exchange_end(void *cls, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode how)
 {
     struct exchange *x = *state;
     (void)cls;
-    (void)connection;
     if (x == NULL)
         return;
     *state = NULL;
     bool sent = x->phase == PHASE_DONE && how == MHD_REQUEST_TERMINATED_COMPLETED_OK;
     if (x->phase != PHASE_HEAD)
         sck_request_log(&x->req, sent ? x->req.reply.status : 0);
+    else if (sck_request_id_make(x->req.app->clock, x->req.id, NULL) == SCK_OK)
+        /* Never shown to us: the library refused the head by itself, or its end never came. */
+        sck_request_log(&x->req, own_status(connection));
     sck_conn_set_busy(x->server->conns, x->conn, false, sck_monotonic_us(x->req.app->clock));
     if (x->counted)
         (void)atomic_fetch_sub(&x->req.app->in_flight, 1);

@@ -78,7 +78,7 @@ level_of(unsigned status)
 {
     if (status >= 500)
         return SCK_LOG_ERROR;
-    return status == 401 || status == 403 || status == 0 ? SCK_LOG_WARNING : SCK_LOG_INFO;
+    return status == 401 || status == 403 ? SCK_LOG_WARNING : SCK_LOG_INFO;
 }
 
 static const char *

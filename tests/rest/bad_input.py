@@ -122,6 +122,11 @@ def test_lengths(daemon, key_id):
         sock.sendall((too_long + "Content-Length: 50\r\n\r\n{}").encode())
         sock.shutdown(socket.SHUT_WR)
         check("a body that ends early has no reply", read_reply(sock), None)
+    for part in (b"", b"G", b"GET /health HTTP/1.1\r\nHost: a\r\nX-"):
+        with connect(daemon) as sock:
+            sock.sendall(part)
+            sock.shutdown(socket.SHUT_WR)
+            check(f"a head that ends after {len(part)} bytes has no reply", read_reply(sock), None)
     with connect(daemon) as sock:
         sock.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n" + b"X-A: " + b"a" * 33000 + b"\r\n\r\n")
         reply = read_reply(sock)

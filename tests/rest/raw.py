@@ -348,6 +348,8 @@ def test_logs(daemons, home):
     refused = [e for e in lines if e.get("code") == "decryption_failed"]
     check("log line of a refusal", (refused[0]["logger"], refused[0]["status"], refused[0]["message"]),
           ("rest.decrypt", 400, "request refused"))
+    own = [e for e in lines if e["logger"] == "rest.http" and e["status"] == 400 and "code" not in e]
+    check("what the library refused by itself is in the log", len(own) > 0, True)
     warned = [e for e in lines if e["logger"] == "rest.auth" and "environment" in e["message"]]
     check("API_KEY from the environment warns", warned[0]["level"], "warning")
 
