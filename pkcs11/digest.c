@@ -49,7 +49,7 @@ digest_init(struct sck_p11_session *s, const CK_MECHANISM *mechanism)
 static CK_RV
 update(struct sck_p11_digest *d, const unsigned char *data, unsigned long len)
 {
-    if ((data == NULL && len != 0) || len > PTRDIFF_MAX)
+    if ((data == NULL && len != 0) || len > SCK_P11_LEN_MAX)
         return CKR_ARGUMENTS_BAD;
     return len == 0 || EVP_DigestUpdate(d->md, data, len) == 1 ? CKR_OK : CKR_FUNCTION_FAILED;
 }

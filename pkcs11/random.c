@@ -8,7 +8,7 @@ enum { CHUNK = 1024 * 1024 };
 static CK_RV
 fill(struct sck_p11_call *call, unsigned char *out, unsigned long len)
 {
-    if ((out == NULL && len != 0) || len > PTRDIFF_MAX)
+    if ((out == NULL && len != 0) || len > SCK_P11_LEN_MAX)
         return CKR_ARGUMENTS_BAD;
     enum sck_code code = SCK_OK;
     for (unsigned long at = 0; at < len && code == SCK_OK; at += CHUNK)

@@ -10,6 +10,10 @@
 #include "pkcs11/pkcs11_v3.h"
 
 #include <stddef.h>
+#include <stdint.h>
+
+/* No memory is that long: a length above it is a mistake, and not to be followed. */
+#define SCK_P11_LEN_MAX ((CK_ULONG)(SIZE_MAX / 2 < 1ULL << 40 ? SIZE_MAX / 2 : 1ULL << 40))
 
 struct sck_p11_app;
 struct sck_p11_sig;

@@ -81,7 +81,7 @@ sck_p11_sig_update(struct sck_p11_sig *sig, const unsigned char *part, unsigned 
 {
     if (part == NULL && len != 0)
         return CKR_ARGUMENTS_BAD;
-    if (len > PTRDIFF_MAX)
+    if (len > SCK_P11_LEN_MAX)
         return CKR_DATA_LEN_RANGE;
     sig->updated = true;
     if (sig->md != NULL)
@@ -114,7 +114,7 @@ sck_p11_sig_input(struct sck_p11_sig *sig, const struct sck_bytes *whole, uint8_
 {
     if (whole != NULL && whole->data == NULL && whole->len != 0)
         return CKR_ARGUMENTS_BAD;
-    if (whole != NULL && whole->len > (sig->md != NULL ? (size_t)PTRDIFF_MAX : sig->max_data))
+    if (whole != NULL && whole->len > (sig->md != NULL ? SCK_P11_LEN_MAX : sig->max_data))
         return CKR_DATA_LEN_RANGE;
     if (sig->md != NULL)
         return hashed(sig, whole, room, tbs);

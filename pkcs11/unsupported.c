@@ -225,12 +225,6 @@ C_WrapKey(CK_SESSION_HANDLE session, struct _CK_MECHANISM *mechanism, CK_OBJECT_
 
 /* Left from PKCS#11 1.0: nothing runs in parallel (2.40 section 5.15). */
 CK_RV
-C_GetFunctionStatus(CK_SESSION_HANDLE session)
-{
-    return refuse(session, CKR_FUNCTION_NOT_PARALLEL);
-}
+C_GetFunctionStatus(CK_SESSION_HANDLE session) { return refuse(session, CKR_FUNCTION_NOT_PARALLEL); }
 CK_RV
-C_CancelFunction(CK_SESSION_HANDLE session)
-{
-    return refuse(session, CKR_FUNCTION_NOT_PARALLEL);
-}
+C_CancelFunction(CK_SESSION_HANDLE session) { return refuse(session, CKR_FUNCTION_NOT_PARALLEL); }

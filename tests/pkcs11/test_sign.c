@@ -212,8 +212,13 @@ errors_end_an_operation(void **state)
         assert_rv(F->C_SignUpdate(h, text, 32), CKR_OPERATION_NOT_INITIALIZED);
         assert_rv(F->C_SignFinal(h, sig, &len), CKR_OPERATION_NOT_INITIALIZED);
     }
-    assert_rv(F->C_SignInit(h, &sha, key), CKR_OK);
-    assert_rv(F->C_Sign(h, text, ~0UL, sig, &len), CKR_DATA_LEN_RANGE);
+    static const CK_ULONG impossible[] = {~0UL, 1UL << 63, 1UL << 62, (1UL << 40) + 1};
+    for (size_t i = 0; i < 4; i++) {
+        assert_rv(F->C_SignInit(h, &sha, key), CKR_OK);
+        assert_rv(F->C_Sign(h, text, impossible[i], sig, &len), CKR_DATA_LEN_RANGE);
+        assert_rv(F->C_SignInit(h, &sha, key), CKR_OK);
+        assert_rv(F->C_SignUpdate(h, text, impossible[i]), CKR_DATA_LEN_RANGE);
+    }
     CK_OBJECT_HANDLE pub = fx_find(h, CKO_PUBLIC_KEY, "subject/alice/tls");
     assert_rv(F->C_VerifyInit(h, &sha, pub), CKR_OK);
     assert_rv(F->C_VerifyInit(h, &sha, pub), CKR_OPERATION_ACTIVE);
