@@ -3,6 +3,7 @@
 #include "lib/token/own.h"
 
 #include "lib/base/log.h"
+#include "lib/token/probe.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -124,6 +125,15 @@ read_mechanism(struct sck_conn *c, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE h
     return rv == CKR_OK && at.ulValueLen == sizeof m[0] && known ? m[0] : 0;
 }
 
+/* A token that forgets what a master allows (insecure_master) is asked what it can. */
+static CK_MECHANISM_TYPE
+probe_mechanism(struct sck_token *t, const struct sck_conn *c, CK_SESSION_HANDLE session)
+{
+    struct sck_use use = {.token = t, .conn = *c, .session = session};
+    CK_MECHANISM_TYPE found = 0;
+    return sck_probe_wrap(&use, &found) == CKR_OK ? found : 0;
+}
+
 /* How the key came to be: nothing but the token itself can set these. */
 static void
 add_origin(struct sck_template *t)
@@ -162,6 +172,8 @@ verify_one(struct sck_token *t, struct sck_conn *c, CK_SESSION_HANDLE session, s
         return SCK_OK;
     if (spec.role == SCK_OWN_MASTER)
         o->mechanism = read_mechanism(c, session, o->handle);
+    if (spec.role == SCK_OWN_MASTER && o->mechanism == 0 && t->conf.insecure_master)
+        o->mechanism = probe_mechanism(t, c, session);
     sck_own_template(t, &spec, o->mechanism, true, false, &want);
     bool public = o->class == CKO_PUBLIC_KEY;
     if (!public)
