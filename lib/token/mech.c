@@ -2,7 +2,8 @@
 #include "lib/token/mech.h"
 
 #define MECHANISMS(...) \
-    .mechanisms = {__VA_ARGS__}, .mechanism_count = sizeof((CK_MECHANISM_TYPE[]){__VA_ARGS__}) / sizeof(CK_MECHANISM_TYPE)
+    .mechanisms = {__VA_ARGS__}, \
+    .mechanism_count = sizeof((CK_MECHANISM_TYPE[]){__VA_ARGS__}) / sizeof(CK_MECHANISM_TYPE)
 
 #define AES_KIND(what, flags, ...) \
     {.usage = what, .family = SCK_FAMILY_AES, .class = CKO_SECRET_KEY, .key_type = CKK_AES, .may = flags, \

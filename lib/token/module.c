@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/token/module.h"
 
-#include "lib/base/crypto.h"
 #include "lib/base/fork.h"
 #include "lib/token/call.h"
 #include "lib/token/gate.h"
@@ -13,11 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct refused_pin {
-    struct refused_pin *next;
-    uint8_t hash[SCK_SHA256_LEN];
-};
-
 /*
  * Everything that is one per process.  Lock order: gate (writing), then this lock, then a token's lock; none of
  * them is held over a token call, except the gate over C_Finalize, whose whole point it is.
@@ -28,9 +22,6 @@ static struct {
     pthread_once_t once;
     struct sck_module *modules;
     struct sck_token *tokens;
-    struct refused_pin *refused;
-    uint8_t salt[16];
-    bool salted;
 } reg = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .once = PTHREAD_ONCE_INIT};
 
 static void
@@ -390,51 +381,4 @@ sck_module_drop(struct sck_module *m)
         finalize(m);
     else
         stop_busy(m, was, ours);
-}
-
-/* ---- wrong PINs ---- */
-
-static bool
-pin_hash(const char *id, const uint8_t *pin, size_t len, uint8_t out[SCK_SHA256_LEN])
-{
-    uint8_t salt[sizeof reg.salt], fresh[sizeof reg.salt];
-    if (sck_random(fresh, sizeof fresh, NULL) != SCK_OK)
-        return false;
-    pthread_mutex_lock(&reg.lock);
-    if (!reg.salted)
-        memcpy(reg.salt, fresh, sizeof fresh);
-    reg.salted = true;
-    memcpy(salt, reg.salt, sizeof salt);
-    pthread_mutex_unlock(&reg.lock);
-    struct sck_bytes parts[] = {
-        {salt, sizeof salt}, {(const uint8_t *)id, strlen(id) + 1}, {pin, len}};
-    return sck_sha256_parts(parts, sizeof parts / sizeof parts[0], out, NULL) == SCK_OK;
-}
-
-bool
-sck_pin_is_refused(const char *id, const uint8_t *pin, size_t len)
-{
-    uint8_t hash[SCK_SHA256_LEN];
-    bool found = false;
-    if (!pin_hash(id, pin, len, hash))
-        return false;
-    pthread_mutex_lock(&reg.lock);
-    for (struct refused_pin *at = reg.refused; at != NULL && !found; at = at->next)
-        found = sck_ct_equal(at->hash, hash, sizeof hash);
-    pthread_mutex_unlock(&reg.lock);
-    return found;
-}
-
-void
-sck_pin_remember_refused(const char *id, const uint8_t *pin, size_t len)
-{
-    struct refused_pin *one = malloc(sizeof *one);
-    if (one == NULL || !pin_hash(id, pin, len, one->hash)) {
-        free(one);
-        return;
-    }
-    pthread_mutex_lock(&reg.lock);
-    one->next = reg.refused;
-    reg.refused = one;
-    pthread_mutex_unlock(&reg.lock);
 }

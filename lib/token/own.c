@@ -132,8 +132,9 @@ sck_own_template(const struct sck_token *t, const struct sck_own_spec *spec, CK_
         sck_template_bool(&out->public, CKA_VERIFY, true);
         sck_template_bool(&out->public, CKA_MODIFIABLE, false);
     }
-    if (!plain)
-        sck_template_bool(&out->key, CKA_COPYABLE, false);
+    if (plain)
+        return;
+    sck_template_bool(&out->key, CKA_COPYABLE, false);
     sck_template_bool(&out->key, CKA_MODIFIABLE, false);
 }
 

@@ -28,6 +28,7 @@ struct sck_own {
     struct sck_object objects[SCK_OBJECTS_MAX];
     unsigned count;
     bool complete;
+    unsigned tolerated;     /* keys that lack what insecure_master does without */
 };
 
 /* The templates an own key is made with; they point into each other and into `label`. */
@@ -48,7 +49,8 @@ SCK_MUST_CHECK enum sck_code sck_own_find(struct sck_token *t, struct sck_conn *
                                           struct sck_own *out, struct sck_err *err);
 /*
  * Read every attribute of every key that was found and compare it with what it was made with.  With `report` every
- * finding is told, without it the first ends the work.  SCK_E_INTEGRITY; with insecure_master only a warning.
+ * finding is told, without it the first ends the work.  SCK_E_INTEGRITY; with insecure_master what the token does not
+ * keep (templates, allowed mechanisms, copyable, modifiable) is one warning, the rest is not tolerated either.
  */
 SCK_MUST_CHECK enum sck_code sck_own_verify(struct sck_token *t, struct sck_conn *c, CK_SESSION_HANDLE session,
                                             struct sck_own *own, sck_token_report_fn report, void *arg,

@@ -57,6 +57,7 @@ struct sck_token_caps {
     unsigned long max_sessions;         /* the token's own limit, 0: none told */
     char manufacturer[33], model[17], serial[17], label[33];
 };
+/* Needs a login.  Tries the attacks of docs/tokens.md that need no RSA pair: about a millisecond on SoftHSM. */
 SCK_MUST_CHECK enum sck_code sck_token_caps_get(struct sck_token *token, struct sck_token_caps *out,
                                                 struct sck_err *err);
 

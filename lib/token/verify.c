@@ -152,18 +152,30 @@ finding(struct sck_token *t, const struct sck_object *o, const char *attribute, 
                    attribute);
     if (report != NULL)
         report(arg, what, "restore the token from its backup; find out who changed it");
-    if (t->conf.insecure_master) {
-        sck_log(SCK_LOG_WARNING, "token.verify", "%s (insecure_master is on)", what);
-        return SCK_OK;
-    }
     return sck_fail(err, SCK_E_INTEGRITY,
                     "%s: the key was exchanged or the token does not keep it; restore the token from its backup", what);
 }
 
+/* Whether the key is as it must be but for what a token with insecure_master may not keep. */
+static bool
+is_tolerable(struct sck_token *t, struct sck_conn *c, CK_SESSION_HANDLE session, const struct sck_object *o,
+             const struct sck_own_spec *spec)
+{
+    struct sck_own_template want;
+    char scratch[24];
+    CK_RV rv = CKR_OK;
+    if (!t->conf.insecure_master || o->class == CKO_PUBLIC_KEY)
+        return false;
+    sck_own_template(t, spec, o->mechanism, true, true, &want);
+    add_origin(&want.key);
+    return sck_own_compare(c, session, o->handle, &want.key, scratch, &rv) == NULL;
+}
+
 static enum sck_code
-verify_one(struct sck_token *t, struct sck_conn *c, CK_SESSION_HANDLE session, struct sck_object *o,
+verify_one(struct sck_token *t, struct sck_conn *c, CK_SESSION_HANDLE session, struct sck_own *own, unsigned index,
            sck_token_report_fn report, void *arg, struct sck_err *err)
 {
+    struct sck_object *o = &own->objects[index];
     struct sck_own_spec spec;
     struct sck_own_template want;
     char scratch[24];
@@ -181,6 +193,10 @@ verify_one(struct sck_token *t, struct sck_conn *c, CK_SESSION_HANDLE session, s
     const char *bad = sck_own_compare(c, session, o->handle, public ? &want.public : &want.key, scratch, &rv);
     if (bad != NULL && (sck_rv_lost(rv) != SCK_LOST_NOTHING || rv == SCK_RV_EXITING))
         return sck_fail_rv(err, rv, "verifying own key %s on token %s", o->name, t->conf.label);
+    if (bad != NULL && is_tolerable(t, c, session, o, &spec)) {
+        own->tolerated++;
+        return SCK_OK;
+    }
     return bad == NULL ? SCK_OK : finding(t, o, bad, report, arg, err);
 }
 
@@ -189,8 +205,9 @@ sck_own_verify(struct sck_token *t, struct sck_conn *c, CK_SESSION_HANDLE sessio
                sck_token_report_fn report, void *arg, struct sck_err *err)
 {
     enum sck_code rc = SCK_OK;
+    own->tolerated = 0;
     for (unsigned i = 0; i < own->count && (rc == SCK_OK || (report != NULL && rc == SCK_E_INTEGRITY)); i++) {
-        enum sck_code one = verify_one(t, c, session, &own->objects[i], report, arg, err);
+        enum sck_code one = verify_one(t, c, session, own, i, report, arg, err);
         rc = rc == SCK_OK ? one : rc;
         for (unsigned j = 0; j < i && rc == SCK_OK; j++) {
             const struct sck_object *a = &own->objects[j], *b = &own->objects[i];
@@ -198,5 +215,9 @@ sck_own_verify(struct sck_token *t, struct sck_conn *c, CK_SESSION_HANDLE sessio
                 rc = finding(t, b, "its name, which another key has too,", report, arg, err);
         }
     }
+    if (own->tolerated > 0)
+        sck_log(SCK_LOG_WARNING, "token.verify",
+                "%u of Scopekey's own keys on token %s lack what protects them (insecure_master is on)", own->tolerated,
+                t->conf.label);
     return rc;
 }

@@ -277,6 +277,11 @@ no_protection_is_refused(void **state)
     assert_ok(room_sign(key, &err));
     sck_tkey_unref(&key);
     sck_token_free(&token);
+    /* It does without protection, not without sense. */
+    struct sck_err e = SCK_ERR_INIT;
+    token = new_token("no-policy\nflip-attribute 0x162\n");
+    assert_int_equal(sck_token_login(token, &e), SCK_E_INTEGRITY);
+    sck_token_free(&token);
     hsm.conf.insecure_master = false;
 }
 
@@ -302,6 +307,36 @@ token_is_full(void **state)
     assert_true(strstr(e.message, "CKR_DEVICE_MEMORY (0x31): the token is full: remove objects") != NULL);
     /* Not complete, so the rest is made as soon as it can be. */
     softhsm_fault(&hsm, "");
+    assert_ok(sck_token_provision(token, NULL, NULL, &err));
+    assert_ok(sck_token_verify(token, NULL, NULL, &err));
+    sck_token_free(&token);
+}
+
+/* The process ends in the middle, as SoftHSM's exit(5) or a signal would have it; from within a token call, too. */
+static void
+ended_in_the_middle(void **state)
+{
+    static const char *const ends[] = {"C_GenerateKey exit\n", "C_GenerateKeyPair exit\n", "C_WrapKey exit\n",
+                                       "C_CreateObject exit\n", "C_DestroyObject exit\n", "C_Sign exit\n"};
+    (void)state;
+    other_set_up("ended");
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        int status = 0;
+        softhsm_fault(&hsm, ends[i]);
+        pid_t pid = fork();
+        assert_int_not_equal(pid, -1);
+        if (pid == 0) {
+            struct sck_token *token = NULL;
+            struct sck_err e = SCK_ERR_INIT;
+            if (sck_token_new(&hsm.conf, &token, &e) == SCK_OK)
+                (void)!sck_token_provision(token, NULL, NULL, &e);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 3);
+    }
+    struct sck_token *token = new_token("");
     assert_ok(sck_token_provision(token, NULL, NULL, &err));
     assert_ok(sck_token_verify(token, NULL, NULL, &err));
     sck_token_free(&token);
@@ -346,7 +381,7 @@ main(void)
         cmocka_unit_test(a_second_key_of_the_name),     cmocka_unit_test(what_was_complete_is_not_made_anew),
         cmocka_unit_test(two_set_ups_on_one_token),     cmocka_unit_test(no_protection_is_refused),
         cmocka_unit_test(no_wrapping_is_refused),       cmocka_unit_test(token_is_full),
-        cmocka_unit_test(two_at_once),
+        cmocka_unit_test(ended_in_the_middle),          cmocka_unit_test(two_at_once),
     };
     return cmocka_run_group_tests_name("token/own", tests, set_up, tear_down);
 }
