@@ -76,6 +76,20 @@ def test_refusals_to_start(home):
     check("unknown configuration key: exit status", done.returncode, 10)
     check("unknown configuration key: names file, section and key",
           all(word in message for word in (broken, "[rest]", "prot")), True)
+    wrong_pin = os.path.join(WORK, "wrong.pin")
+    with open(wrong_pin, "w", encoding="ascii") as f:
+        f.write("87654321\n")
+    os.chmod(wrong_pin, 0o600)
+    other = os.path.join(home, "other.conf")
+    for name, old, new, word in (("a wrong PIN", r"^pin_file = .*$", f"pin_file = {wrong_pin}", "PIN"),
+                                 ("a token that is not there", r"^label = .*$", "label = nowhere", "nowhere")):
+        with open(other, "w", encoding="utf-8") as f:
+            f.write(re.sub(old, new, text, flags=re.M))
+        done = subprocess.run([SCOPEKEYD, "--config", other, "--port", "0"], env=environment(home, **ready),
+                              stderr=subprocess.PIPE, check=False)
+        message = done.stderr.decode().splitlines()[-1]
+        check(f"{name}: exit status, and what is wrong", (done.returncode, word in message), (5, True))
+    os.remove(other)
     for name, value in (("PORT", "eighty"), ("PORT", "65536"), ("LOG_LEVEL", "loud"), ("LOG_FORMAT", "xml")):
         done = subprocess.run([SCOPEKEYD], env=environment(home, **ready, **{name: value}), stderr=subprocess.PIPE,
                               check=False)
