@@ -73,7 +73,7 @@ SCK_MUST_CHECK enum sck_code sck_token_make(const struct sck_token_conf *conf, c
 /*
  * Make whatever of Scopekey's own keys is missing (masters per usage and family, epoch key 1, mac, name, audit,
  * catalog, receipt), created so from birth, synced and used once from a fresh session; safe to repeat after a crash.
- * First every attack of docs/tokens.md is tried on a throw-away master.  SCK_E_UNSUPPORTED names the attack that worked.
+ * First every attack of docs/tokens.md is tried on a throw-away master.  SCK_E_UNSUPPORTED names the one that worked.
  */
 SCK_MUST_CHECK enum sck_code sck_token_provision(struct sck_token *token, sck_token_report_fn report, void *arg,
                                                  struct sck_err *err);
@@ -169,8 +169,8 @@ struct sck_pss {
     unsigned long salt_len; /* bytes */
 };
 /*
- * Two token calls.  `out` takes at most `out_cap` bytes, *out_len is set.  SCK_E_STATE when the usage does not allow it,
- * SCK_E_USAGE for a wrong input length.
+ * Two token calls.  `out` takes at most `out_cap` bytes, *out_len is set.  SCK_E_STATE when the usage does not allow
+ * it, SCK_E_USAGE for a wrong input length.
  */
 SCK_MUST_CHECK enum sck_code sck_tkey_sign(struct sck_tkey *key, enum sck_sign_mech mech, const struct sck_pss *pss,
                                            const uint8_t *in, size_t in_len, uint8_t *out, size_t out_cap,
@@ -210,7 +210,8 @@ SCK_MUST_CHECK enum sck_code sck_tkey_gcm_open(struct sck_tkey *key, const uint8
 SCK_MUST_CHECK enum sck_code sck_token_kek_make(struct sck_token *token, const void *aad, size_t aad_len,
                                                 struct sck_buf *record, struct sck_err *err);
 /*
- * Load a KEK record as a key of usage kek.  SCK_E_INTEGRITY: altered or other aad.  SCK_E_ERASED: its epoch key is gone.
+ * Load a KEK record as a key of usage kek.  SCK_E_INTEGRITY: altered or other aad.  SCK_E_ERASED: its epoch key is
+ * gone.  SCK_E_CONFIG: its epoch is newer than any on the token, which was set back.
  */
 SCK_MUST_CHECK enum sck_code sck_token_kek_load(struct sck_token *token, const void *aad, size_t aad_len,
                                                 const uint8_t *record, size_t record_len, struct sck_tkey **out,

@@ -4,14 +4,14 @@
 
 #include "lib/base/crypto.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <cmocka.h>
 #include <openssl/evp.h>
 #include <openssl/obj_mac.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,12 +36,12 @@ tear_down(void **state)
     return 0;
 }
 
-#define assert_ok(call) \
-    do { \
-        struct sck_err err_ = SCK_ERR_INIT; \
-        err = err_; \
-        if ((call) != SCK_OK) \
-            fail_msg("%s: %s", #call, err.message); \
+#define assert_ok(call)                                                                                              \
+    do {                                                                                                             \
+        struct sck_err err_ = SCK_ERR_INIT;                                                                          \
+        err = err_;                                                                                                  \
+        if ((call) != SCK_OK)                                                                                        \
+            fail_msg("%s: %s", #call, err.message);                                                                  \
     } while (0)
 
 static struct sck_err err;
@@ -120,7 +120,8 @@ gcm_seals_and_opens(void **state)
             assert_int_equal(back[j], 0);
     }
     sck_err_clear(&bad);
-    assert_int_equal(sck_tkey_gcm_open(key, nonce, (const uint8_t *)"aae", 3, sealed, 80, back, &bad), SCK_E_AUTHENTIC);
+    assert_int_equal(sck_tkey_gcm_open(key, nonce, (const uint8_t *)"aae", 3, sealed, 80, back, &bad),
+                     SCK_E_AUTHENTIC);
     sck_err_clear(&bad);
     assert_int_equal(sck_tkey_gcm_open(key, nonce, NULL, 0, sealed, 15, back, &bad), SCK_E_AUTHENTIC);
     assert_string_equal(bad.message, "decrypting with AES-GCM: 15 bytes are shorter than a tag");
@@ -275,10 +276,12 @@ resident_keys(void **state)
     sck_buf_init(&spki, 200);
     sck_buf_init(&blob, 200);
     struct sck_err bad = SCK_ERR_INIT;
-    assert_int_equal(sck_token_generate(token, SCK_ALG_ED25519, SCK_USAGE_SIGN, &blob, &spki, &bad), SCK_E_UNSUPPORTED);
+    assert_int_equal(sck_token_generate(token, SCK_ALG_ED25519, SCK_USAGE_SIGN, &blob, &spki, &bad),
+                     SCK_E_UNSUPPORTED);
     assert_string_equal(bad.message, "token scopekey test cannot wrap ed25519 keys: such a key can only be resident, "
                                      "one token object each");
-    assert_ok(sck_token_generate_resident(token, SCK_ALG_ED25519, SCK_USAGE_SIGN, "subject/alice/ed", id, &spki, &err));
+    assert_ok(
+        sck_token_generate_resident(token, SCK_ALG_ED25519, SCK_USAGE_SIGN, "subject/alice/ed", id, &spki, &err));
     assert_int_equal(spki.len, 44);
     assert_ok(sck_tkey_find(token, SCK_ALG_ED25519, SCK_USAGE_SIGN, id, &key, &err));
     assert_ok(sck_tkey_sign(key, SCK_SIGN_EDDSA, NULL, (const uint8_t *)"hello", 5, sig, sizeof sig, &sig_len, &err));
@@ -329,18 +332,21 @@ wrong_use_is_refused(void **state)
     assert_int_equal(blob.len, 40);
     /* Another usage's master does not open it, nor does a changed blob. */
     sck_err_clear(&bad);
-    assert_int_equal(sck_tkey_load(token, SCK_ALG_AES_256, SCK_USAGE_CBC, SCK_ORIGIN_GENERATED, blob.data, blob.len, &key,
-                                   &bad), SCK_E_INTEGRITY);
+    assert_int_equal(
+        sck_tkey_load(token, SCK_ALG_AES_256, SCK_USAGE_CBC, SCK_ORIGIN_GENERATED, blob.data, blob.len, &key, &bad),
+        SCK_E_INTEGRITY);
     for (size_t i = 0; i < blob.len; i++) {
         blob.data[i] ^= 1;
         sck_err_clear(&bad);
-        assert_int_equal(sck_tkey_load(token, SCK_ALG_AES_256, SCK_USAGE_GCM, SCK_ORIGIN_GENERATED, blob.data, blob.len,
-                                       &key, &bad), SCK_E_INTEGRITY);
+        assert_int_equal(sck_tkey_load(token, SCK_ALG_AES_256, SCK_USAGE_GCM, SCK_ORIGIN_GENERATED, blob.data,
+                                       blob.len, &key, &bad),
+                         SCK_E_INTEGRITY);
         blob.data[i] ^= 1;
     }
     sck_err_clear(&bad);
-    assert_int_equal(sck_tkey_load(token, SCK_ALG_AES_256, SCK_USAGE_GCM, SCK_ORIGIN_GENERATED, blob.data, 39, &key,
-                                   &bad), SCK_E_INTEGRITY);
+    assert_int_equal(
+        sck_tkey_load(token, SCK_ALG_AES_256, SCK_USAGE_GCM, SCK_ORIGIN_GENERATED, blob.data, 39, &key, &bad),
+        SCK_E_INTEGRITY);
     assert_string_equal(bad.message, "a wrapped key of 39 bytes: the record was changed");
     sck_buf_clear(&blob);
 }
