@@ -37,6 +37,7 @@ static const struct sck_conf_key table[] = {
     {"token", "serial", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(serial)},
     {"token", "pin_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(pin_file)},
     {"token", "pin_credential", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(pin_credential)},
+    {"token", "pin_fd", SCK_CONF_INT, NULL, "0", 0, 1048576, NULL, 0, OFF(pin_fd)},
     {"token", "pin_prompt", SCK_CONF_BOOL, NULL, "false", 0, 0, NULL, 0, OFF(pin_prompt)},
     {"token", "store_dir", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(store_dir)},
     {"token", "max_sessions", SCK_CONF_INT, NULL, "4", 2, 1024, NULL, 0, OFF(max_sessions)},

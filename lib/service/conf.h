@@ -35,6 +35,7 @@ struct sck_conf {
     char *serial;
     char *pin_file;
     char *pin_credential;
+    int64_t pin_fd;             /* 0: none */
     bool pin_prompt;
     char *store_dir;
     int64_t max_sessions;

@@ -43,21 +43,20 @@ sck_engine_path(const struct sck_engine *engine, const char *name)
     return sck_path_join(engine->conf->state_dir, name);
 }
 
-/* sck_pin_fn: the configured sources first, then whoever opened the door. */
+/* sck_pin_fn: the configured sources first, then whoever opened the door, and the terminal when there is neither. */
 static enum sck_code
 get_pin(void *arg, bool again, struct sck_secret **pin, struct sck_err *err)
 {
     struct sck_engine *engine = arg;
-    bool configured = sck_engine_can_login(engine) || engine->pins.prompt;
-    if (configured || engine->ask_pin == NULL)
-        return sck_pin_from_sources(&engine->pins, again, pin, err);
-    return engine->ask_pin(engine->ask_pin_arg, again, pin, err);
+    if (!sck_engine_can_login(engine) && engine->ask_pin != NULL)
+        return engine->ask_pin(engine->ask_pin_arg, again, pin, err);
+    return sck_pin_from_sources(&engine->pins, again, pin, err);
 }
 
 bool
 sck_engine_can_login(const struct sck_engine *engine)
 {
-    return engine->pins.file != NULL || engine->pins.credential != NULL || engine->pins.env != NULL;
+    return engine->pins.file != NULL || engine->pins.fd >= 0 || engine->pins.credential != NULL || engine->pins.env != NULL;
 }
 
 static const char *
@@ -92,7 +91,7 @@ engine_new(const struct sck_open *how, struct sck_conf *conf, struct sck_engine 
     e->conf = conf;
     e->clock = sck_clock_system();
     e->pins = (struct sck_pin_sources){.file = or_null(conf->pin_file),
-                                       .fd = -1,
+                                       .fd = conf->pin_fd > 0 ? (int)conf->pin_fd : -1,
                                        .credential = or_null(conf->pin_credential),
                                        .prompt = conf->pin_prompt,
                                        .prompt_text = "PIN of the Scopekey token"};

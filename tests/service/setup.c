@@ -261,6 +261,54 @@ doctor_names_each_problem(void **state)
 }
 
 static void
+the_pin_may_come_from_a_descriptor(void **state)
+{
+    (void)state;
+    struct home h;
+    char line[64];
+    int ends[2];
+    home_make(&h);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "73512846\n", 9), 9);
+    assert_int_equal(close(ends[1]), 0);
+    (void)snprintf(line, sizeof line, "pin_file =\npin_fd = %d", ends[0]);
+    conf_with(&h, "token", line);
+    const struct sck_open how = {.conf_path = home_path(&h, "d/test.conf")};
+    struct sck_service *s = NULL;
+    EXPECT_OK(sck_service_open(&how, &s, &err));
+    EXPECT_OK(sck_service_start(s, &err));
+    sck_service_close(&s);
+    (void)close(ends[0]);
+    home_remove(&h);
+}
+
+static enum sck_code
+give_pin(void *arg, bool again, struct sck_secret **pin, struct sck_err *err)
+{
+    int *asked = arg;
+    (*asked)++;
+    return again ? sck_fail(err, SCK_E_CREDENTIAL, "asked again") : sck_secret_from("73512846", 8, pin, err);
+}
+
+static void
+the_application_is_asked_before_the_terminal(void **state)
+{
+    (void)state;
+    struct home h;
+    int asked = 0;
+    home_make(&h);
+    conf_with(&h, "token", "pin_file =\npin_prompt = true");
+    const struct sck_open how = {
+        .conf_path = home_path(&h, "d/test.conf"), .ask_pin = give_pin, .ask_pin_arg = &asked};
+    struct sck_service *s = NULL;
+    EXPECT_OK(sck_service_open(&how, &s, &err));
+    EXPECT_OK(sck_service_start(s, &err));
+    assert_int_equal(asked, 1);
+    sck_service_close(&s);
+    home_remove(&h);
+}
+
+static void
 a_wrong_pin_is_a_credential_error(void **state)
 {
     (void)state;
@@ -287,6 +335,8 @@ main(void)
         cmocka_unit_test(a_wrong_configuration_refuses_to_start),
         cmocka_unit_test(variables_win_over_the_file),
         cmocka_unit_test(doctor_names_each_problem),
+        cmocka_unit_test(the_pin_may_come_from_a_descriptor),
+        cmocka_unit_test(the_application_is_asked_before_the_terminal),
         cmocka_unit_test(a_wrong_pin_is_a_credential_error),
     };
     return cmocka_run_group_tests_name("service/setup", tests, NULL, NULL);

@@ -53,11 +53,11 @@ load(struct sck_credential *c, struct sck_secret **token, struct sck_err *err)
     *token = NULL;
     if (c->path == NULL)
         return sck_fail(err, SCK_E_CONFIG, "keeper vault: %s is needed for this: set %s", c->what, c->setting);
-    enum sck_code rc = sck_file_read_secret(c->path, c->what, token, err);
-    if (rc != SCK_OK) {
-        sck_err_prefix(err, "keeper vault");
-        return rc;
-    }
+    struct sck_err why = SCK_ERR_INIT;
+    enum sck_code rc = sck_file_read_secret(c->path, c->what, token, &why);
+    /* A file that is not there is a set-up to correct, not a key that does not exist. */
+    if (rc != SCK_OK)
+        return sck_fail(err, rc == SCK_E_NOT_FOUND ? SCK_E_CONFIG : rc, "keeper vault: %s", why.message);
     if (!is_printable(*token))
         rc = sck_fail(err, SCK_E_CONFIG, "keeper vault: %s %s holds more than a token: put the token alone on one line",
                       c->what, c->path);
