@@ -10,7 +10,7 @@
 
 #include <p11-kit/pkcs11.h>
 
-#define BENCH_ROUNDS_MAX 16
+#define BENCH_ROUNDS_MAX 64
 #define BENCH_SIDES_MAX 4
 
 /* Where the rows work; the set-ups in it are shared by rows, and the large ones kept for the next run. */

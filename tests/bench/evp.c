@@ -97,6 +97,20 @@ null_sign(void *ctx, unsigned char *sig, size_t *sig_len, size_t size, const uns
     return 1;
 }
 
+static const OSSL_DISPATCH null_signature[] = {
+    {OSSL_FUNC_SIGNATURE_NEWCTX, (void (*)(void))null_sig_new},
+    {OSSL_FUNC_SIGNATURE_FREECTX, (void (*)(void))null_free},
+    {OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, (void (*)(void))null_sign_init},
+    {OSSL_FUNC_SIGNATURE_DIGEST_SIGN, (void (*)(void))null_sign},
+    {0, NULL}};
+/* EVP asks what kind of key it has by all its names: so this one has those of a real kind. */
+#define NULL_NAME "EC"
+static const char *
+null_operation_name(int operation)
+{
+    return operation == OSSL_OP_SIGNATURE ? "BENCH-NULL" : NULL_NAME;
+}
+
 static const OSSL_DISPATCH null_keymgmt[] = {
     {OSSL_FUNC_KEYMGMT_NEW, (void (*)(void))null_new},
     {OSSL_FUNC_KEYMGMT_FREE, (void (*)(void))null_free},
@@ -105,15 +119,10 @@ static const OSSL_DISPATCH null_keymgmt[] = {
     {OSSL_FUNC_KEYMGMT_IMPORT_TYPES, (void (*)(void))null_import_types},
     {OSSL_FUNC_KEYMGMT_GET_PARAMS, (void (*)(void))null_get_params},
     {OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, (void (*)(void))null_gettable_params},
+    {OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, (void (*)(void))null_operation_name},
     {0, NULL}};
-static const OSSL_DISPATCH null_signature[] = {
-    {OSSL_FUNC_SIGNATURE_NEWCTX, (void (*)(void))null_sig_new},
-    {OSSL_FUNC_SIGNATURE_FREECTX, (void (*)(void))null_free},
-    {OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, (void (*)(void))null_sign_init},
-    {OSSL_FUNC_SIGNATURE_DIGEST_SIGN, (void (*)(void))null_sign},
-    {0, NULL}};
-static const OSSL_ALGORITHM null_keymgmts[] = {{"BENCH-NULL", "provider=bench", null_keymgmt, NULL},
-                                               {NULL, NULL, NULL, NULL}};
+static const OSSL_ALGORITHM null_keymgmts[] = {
+    {"EC:id-ecPublicKey:1.2.840.10045.2.1", "provider=bench", null_keymgmt, NULL}, {NULL, NULL, NULL, NULL}};
 static const OSSL_ALGORITHM null_signatures[] = {{"BENCH-NULL", "provider=bench", null_signature, NULL},
                                                  {NULL, NULL, NULL, NULL}};
 
@@ -157,8 +166,17 @@ bench_evp_context(const char *dir)
     (void)setenv("SCOPEKEY_CONF", conf, 1);
     OSSL_LIB_CTX *ctx = OSSL_LIB_CTX_new();
     if (ctx == NULL || OSSL_PROVIDER_set_default_search_path(ctx, bench_dirs.modules) != 1 ||
-        OSSL_PROVIDER_add_builtin(ctx, "bench", null_provider) != 1 || OSSL_PROVIDER_load(ctx, "default") == NULL ||
-        OSSL_PROVIDER_load(ctx, "scopekey") == NULL || OSSL_PROVIDER_load(ctx, "bench") == NULL)
+        OSSL_PROVIDER_load(ctx, "default") == NULL || OSSL_PROVIDER_load(ctx, "scopekey") == NULL)
+        die_openssl("providers");
+    return ctx;
+}
+
+OSSL_LIB_CTX *
+bench_evp_null_context(void)
+{
+    OSSL_LIB_CTX *ctx = OSSL_LIB_CTX_new();
+    if (ctx == NULL || OSSL_PROVIDER_add_builtin(ctx, "bench", null_provider) != 1 ||
+        OSSL_PROVIDER_load(ctx, "default") == NULL || OSSL_PROVIDER_load(ctx, "bench") == NULL)
         die_openssl("providers");
     return ctx;
 }
@@ -186,7 +204,7 @@ bench_evp_null_key(OSSL_LIB_CTX *ctx)
     EVP_PKEY *key = NULL;
     unsigned char pub[1] = {1};
     OSSL_PARAM params[] = {OSSL_PARAM_construct_octet_string("pub", pub, sizeof pub), OSSL_PARAM_construct_end()};
-    EVP_PKEY_CTX *make = EVP_PKEY_CTX_new_from_name(ctx, "BENCH-NULL", NULL);
+    EVP_PKEY_CTX *make = EVP_PKEY_CTX_new_from_name(ctx, NULL_NAME, "provider=bench");
     if (make == NULL || EVP_PKEY_fromdata_init(make) != 1 ||
         EVP_PKEY_fromdata(make, &key, EVP_PKEY_KEYPAIR, params) != 1)
         die_openssl("key of the signer that does nothing");

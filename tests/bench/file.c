@@ -173,7 +173,10 @@ bench_file(void)
         measure(&job, "memory", 0.8);
         (void)bench_run(clean, NULL);
     }
-    job.dir = bench_dirs.work;
+    (void)snprintf(dir, sizeof dir, "%s/files", bench_dirs.work);
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+        bench_die(dir, strerror(errno));
+    job.dir = dir;
     job.sync = true;
     measure(&job, "disk", 0.85);
     sck_service_close(&job.service);

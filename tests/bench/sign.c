@@ -32,10 +32,13 @@ struct job {
     double signatures;
 };
 
+#define COUNT_MAX 100
+
 struct share {
     struct job *job;
     size_t number;
     void (*one)(struct job *job, size_t number);
+    double *each;
 };
 
 static void
@@ -62,30 +65,32 @@ static void *
 run_share(void *arg)
 {
     struct share *share = arg;
-    for (size_t i = 0; i < share->job->kind->count; i++)
+    for (size_t i = 0; i < share->job->kind->count; i++) {
+        double start = bench_now_us();
         share->one(share->job, share->number);
+        share->each[i] = bench_now_us() - start;
+    }
     return NULL;
 }
 
-/* Microseconds per signature, over all threads. */
+/* Microseconds of a signature, the median over all threads: a signature that was interrupted by others does not count. */
 static double
 run_job(struct job *job, void (*one)(struct job *, size_t))
 {
     pthread_t threads[THREADS_MAX];
     struct share shares[THREADS_MAX];
+    double each[THREADS_MAX * COUNT_MAX];
     double cpu = bench_cpu_us();
-    double start = bench_now_us();
     for (size_t i = 0; i < job->threads; i++) {
-        shares[i] = (struct share){job, i, one};
+        shares[i] = (struct share){job, i, one, each + i * job->kind->count};
         if (pthread_create(&threads[i], NULL, run_share, &shares[i]) != 0)
             bench_die("pthread_create", "failed");
     }
     for (size_t i = 0; i < job->threads; i++)
         (void)pthread_join(threads[i], NULL);
-    double took = bench_now_us() - start;
     job->cpu_us += bench_cpu_us() - cpu;
     job->signatures += (double)(job->kind->count * job->threads);
-    return took / (double)(job->kind->count * job->threads);
+    return bench_median(each, job->kind->count * job->threads);
 }
 
 static double
@@ -107,7 +112,8 @@ round_raw(void *arg)
 }
 
 static void
-measure(const struct kind *kind, size_t threads, struct sck_service *service, OSSL_LIB_CTX *ctx, EVP_PKEY *null_key)
+measure(const struct kind *kind, size_t threads, struct sck_service *service, OSSL_LIB_CTX *ctx,
+        OSSL_LIB_CTX *null_ctx)
 {
     struct sck_err err = SCK_ERR_INIT;
     struct sck_ukey *ukey = NULL;
@@ -122,10 +128,11 @@ measure(const struct kind *kind, size_t threads, struct sck_service *service, OS
         bench_raw_open(&job.raw[i], sck_service_conf(service)->module);
     struct job nothing = job;
     struct job raw = job;
-    nothing.key = null_key;
+    nothing.ctx = null_ctx;
+    nothing.key = bench_evp_null_key(null_ctx);
     struct bench_side sides[] = {{.fn = round_evp, .arg = &job}, {.fn = round_raw, .arg = &raw},
                                  {.fn = round_evp, .arg = &nothing}};
-    bench_alternate(sides, 3, 15);
+    bench_alternate(sides, 3, 41);
     double reference = sides[1].median + (kind->counts_evp ? sides[2].median : 0);
     double ratio = reference / sides[0].median;
     (void)snprintf(name, sizeof name, "%s/%zu", kind->name, threads);
@@ -138,26 +145,27 @@ measure(const struct kind *kind, size_t threads, struct sck_service *service, OS
         (void)job.raw[i].fns->C_CloseSession(job.raw[i].session);
     sck_ukey_unref(&ukey);
     EVP_PKEY_free(job.key);
+    EVP_PKEY_free(nothing.key);
 }
 
 void
 bench_sign(void)
 {
     static const struct kind kinds[] = {
-        {"sign-p256", "scopekey:subject/bench/p256", SCK_ALG_EC_P256, "SHA256", CKM_ECDSA, 32, 400, true},
-        {"sign-rsa2048", "scopekey:subject/bench/rsa", SCK_ALG_RSA_2048, "SHA256", CKM_RSA_PKCS, 51, 25, false},
-        {"sign-ed25519", "scopekey:subject/bench/ed", SCK_ALG_ED25519, NULL, CKM_EDDSA, 32, 100, true}};
+        {"sign-p256", "scopekey:subject/bench/p256", SCK_ALG_EC_P256, "SHA256", CKM_ECDSA, 32, 100, true},
+        {"sign-rsa2048", "scopekey:subject/bench/rsa", SCK_ALG_RSA_2048, "SHA256", CKM_RSA_PKCS, 51, 10, false},
+        {"sign-ed25519", "scopekey:subject/bench/ed", SCK_ALG_ED25519, NULL, CKM_EDDSA, 32, 20, true}};
     char dir[600];
     (void)snprintf(dir, sizeof dir, "%s/plain", bench_dirs.work);
     bench_home_make(dir, NULL);
     struct sck_service *service = bench_home_open(dir);
     OSSL_LIB_CTX *ctx = bench_evp_context(dir);
-    EVP_PKEY *null_key = bench_evp_null_key(ctx);
+    OSSL_LIB_CTX *null_ctx = bench_evp_null_context();
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         for (size_t threads = 1; threads <= THREADS_MAX; threads++)
-            measure(&kinds[i], threads, service, ctx, null_key);
+            measure(&kinds[i], threads, service, ctx, null_ctx);
     }
-    EVP_PKEY_free(null_key);
+    OSSL_LIB_CTX_free(null_ctx);
     OSSL_LIB_CTX_free(ctx);
     sck_service_close(&service);
 }
