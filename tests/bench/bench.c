@@ -226,7 +226,8 @@ bench_in_child(void (*fn)(void *arg, double *out), void *arg, double *out, size_
         _exit(write(ends[1], values, sizeof values) == (ssize_t)sizeof values ? 0 : 1);
     }
     (void)close(ends[1]);
-    if (read(ends[0], values, sizeof values) != (ssize_t)sizeof values || waitpid(pid, &status, 0) != pid || status != 0)
+    bool told = read(ends[0], values, sizeof values) == (ssize_t)sizeof values;
+    if (waitpid(pid, &status, 0) != pid || status != 0 || !told)
         bench_die("child", "failed");
     (void)close(ends[0]);
     for (size_t i = 0; i < count; i++)

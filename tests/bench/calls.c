@@ -29,7 +29,8 @@ count_decrypts(struct sck_service *service, struct spy_counts *counts)
     uint8_t plain[32] = {0};
     uint8_t block[256] = {1};
     struct sck_key_info aes_info = bench_key(service, "scopekey:subject/bench/aes", SCK_ALG_AES_256, 0);
-    struct sck_key_info rsa_info = bench_key(service, "scopekey:subject/bench/dec", SCK_ALG_RSA_2048, SCK_USAGE_DECRYPT);
+    struct sck_key_info rsa_info =
+        bench_key(service, "scopekey:subject/bench/dec", SCK_ALG_RSA_2048, SCK_USAGE_DECRYPT);
     bench_ok(sck_ukey_open(service, &aes_info, &aes, &err), "aes", &err);
     bench_ok(sck_ukey_open(service, &rsa_info, &rsa, &err), "rsa", &err);
     bench_ok(sck_ukey_gcm_seal(aes, nonce, NULL, 0, plain, sizeof plain, sealed, &err), "seal", &err);

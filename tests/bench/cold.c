@@ -99,7 +99,10 @@ raw_key_make(struct raw_key *k, const char *module)
     CK_BYTE plain[32] = {0};
     CK_BBOOL yes = CK_TRUE;
     /* A token object, as masters are: SoftHSM looks at its file each time. */
-    CK_ATTRIBUTE master[] = {{CKA_TOKEN, &yes, 1}, {CKA_PRIVATE, &yes, 1}, {CKA_WRAP, &yes, 1}, {CKA_UNWRAP, &yes, 1},
+    CK_ATTRIBUTE master[] = {{CKA_TOKEN, &yes, 1},
+                             {CKA_PRIVATE, &yes, 1},
+                             {CKA_WRAP, &yes, 1},
+                             {CKA_UNWRAP, &yes, 1},
                              {CKA_VALUE_LEN, &len, sizeof len}};
     CK_ATTRIBUTE data[] = {{CKA_EXTRACTABLE, &yes, 1}, {CKA_ENCRYPT, &yes, 1}, {CKA_VALUE_LEN, &len, sizeof len}};
     bench_raw_open(&k->raw, module);

@@ -20,7 +20,8 @@ bench_raw_open(struct bench_raw *raw, const char *module)
     for (CK_ULONG i = 0; i < count; i++) {
         if (raw->fns->C_GetTokenInfo(slots[i], &info) != CKR_OK || memcmp(info.label, "scopekey ", 9) != 0)
             continue;
-        if (raw->fns->C_OpenSession(slots[i], CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &raw->session) == CKR_OK)
+        CK_FLAGS flags = CKF_SERIAL_SESSION | CKF_RW_SESSION;
+        if (raw->fns->C_OpenSession(slots[i], flags, NULL, NULL, &raw->session) == CKR_OK)
             return;
     }
     bench_die(module, "has no token called scopekey");

@@ -73,7 +73,7 @@ run_share(void *arg)
     return NULL;
 }
 
-/* Microseconds of a signature, the median over all threads: a signature that was interrupted by others does not count. */
+/* Microseconds of a signature, the median over all threads: one that others interrupted does not count. */
 static double
 run_job(struct job *job, void (*one)(struct job *, size_t))
 {
