@@ -26,7 +26,7 @@ void
 sck_buf_reset(struct sck_buf *buf)
 {
     buf->len = 0;
-    buf->failed = false;
+    buf->failed = buf->too_large = false;
 }
 
 /* Make room for `more` bytes and a NUL behind them.  realloc is not used: it would leave copies behind. */
@@ -36,7 +36,7 @@ reserve(struct sck_buf *buf, size_t more)
     if (buf->failed)
         return false;
     if (more > buf->max_len || buf->len > buf->max_len - more) {
-        buf->failed = true;
+        buf->failed = buf->too_large = true;
         return false;
     }
     size_t need = buf->len + more + 1;
@@ -146,9 +146,8 @@ sck_buf_check(const struct sck_buf *buf, const char *what, struct sck_err *err)
 {
     if (!buf->failed)
         return SCK_OK;
-    /* A buffer that stopped well below its maximum stopped for want of memory. */
-    if (buf->len < buf->max_len / 2)
-        return sck_fail(err, SCK_E_MEMORY, "%s: out of memory, or larger than %zu bytes", what, buf->max_len);
+    if (!buf->too_large)
+        return sck_fail(err, SCK_E_MEMORY, "%s: out of memory", what);
     return sck_fail(err, SCK_E_USAGE, "%s is larger than %zu bytes", what, buf->max_len);
 }
 

@@ -24,6 +24,7 @@ struct sck_buf {
     size_t cap;
     size_t max_len;     /* bytes */
     bool failed;
+    bool too_large;     /* it failed because the maximum would have been passed */
 };
 
 /* Start an empty buffer that may grow to `max_len` bytes.  Release with sck_buf_clear(). */

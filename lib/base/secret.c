@@ -23,9 +23,15 @@ struct slot {
     struct slot *next;
 };
 
+/* At the start of each slab, in its first slot. */
+struct slab {
+    struct slab *next;
+};
+
 static struct {
     pthread_mutex_t lock;
     struct slot *free_slots[CLASS_COUNT];
+    struct slab *slabs;
     atomic_bool require_lock;
     atomic_bool warned;
 } arena = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -70,7 +76,12 @@ slot_take(size_t c, struct sck_err *err)
     pthread_mutex_lock(&arena.lock);
     if (arena.free_slots[c] == NULL) {
         uint8_t *slab = map_locked(SLAB_BYTES, err);
-        for (size_t off = 0; slab != NULL && off < SLAB_BYTES; off += size) {
+        if (slab != NULL) {
+            struct slab *head = (struct slab *)(void *)slab;
+            head->next = arena.slabs;
+            arena.slabs = head;
+        }
+        for (size_t off = size; slab != NULL && off < SLAB_BYTES; off += size) {
             struct slot *s = (struct slot *)(void *)(slab + off);
             s->next = arena.free_slots[c];
             arena.free_slots[c] = s;
@@ -99,10 +110,19 @@ slot_give(size_t c, void *at)
 static void arena_prepare(void) { pthread_mutex_lock(&arena.lock); }
 static void arena_release(void) { pthread_mutex_unlock(&arena.lock); }
 
+/* A child inherits the bytes and not the lock on their memory (mlock(2)). */
+static void
+arena_child(void)
+{
+    for (struct slab *s = arena.slabs; s != NULL; s = s->next)
+        (void)mlock(s, SLAB_BYTES);
+    arena_release();
+}
+
 static void
 arena_once(void)
 {
-    (void)sck_fork_register(SCK_FORK_SECRET, arena_prepare, arena_release, arena_release);
+    (void)sck_fork_register(SCK_FORK_SECRET, arena_prepare, arena_release, arena_child);
 }
 
 enum sck_code

@@ -294,6 +294,9 @@ write_conf(struct work *w, const char *path, struct sck_err *err)
         put_line(&out, "insecure_master", "true");
     if (strcmp(keeper, "vault") == 0)
         rc = put_vault(&out, how, err);
+    if (how->environment == NULL || strcmp(how->environment, "development") == 0)
+        sck_buf_put_str(&out, "\n# Development only: the API client `default` may use the keys of every subject.\n"
+                              "[client default]\nscopes = \"subject/*\"\n");
     if (rc == SCK_OK)
         rc = sck_buf_check(&out, "scopekey.conf", err);
     if (rc == SCK_OK)
