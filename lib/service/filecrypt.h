@@ -41,19 +41,20 @@ struct sck_file_info {
 };
 
 /*
- * Encrypt one file; with `sync`, file and key are durable when this returns.  Blocks; starts up to three threads for
- * large files and ends them before it returns.  After a failure there is no output (an older one is as it was), and its
- * key is taken back.  SCK_E_EXISTS output exists; SCK_E_USAGE input and output the same, a directory, socket or device,
- * a terminal, `chunk_bytes`; SCK_E_STATE encryption is switched off; SCK_E_IO, also when the input changed meanwhile;
- * SCK_E_NOT_FOUND subject not provisioned; SCK_E_ERASED; SCK_E_DENIED outside the wall; SCK_E_CONNECT, SCK_E_TOKEN,
- * SCK_E_CREDENTIAL.
+ * Encrypt one file; with `sync`, file and key are durable when this returns.  Blocks; starts up to three threads
+ * for large files and ends them before it returns.  After a failure there is no output (an older one is as it
+ * was), and its key is taken back.  SCK_E_EXISTS output exists; SCK_E_USAGE input and output the same, a
+ * directory, socket or device, a terminal, `chunk_bytes`; SCK_E_STATE encryption is switched off; SCK_E_IO, also
+ * when the input changed meanwhile; SCK_E_NOT_FOUND subject not provisioned; SCK_E_ERASED; SCK_E_DENIED outside
+ * the wall; SCK_E_CONNECT, SCK_E_TOKEN, SCK_E_CREDENTIAL.
  */
 SCK_MUST_CHECK enum sck_code sck_file_encrypt(struct sck_service *service, const struct sck_encrypt_opts *opts,
                                               struct sck_file_info *out, struct sck_err *err);
 /*
- * Decrypt one file.  The output is 0600, and is there only if all of the input was good; on standard output the good
- * segments before a bad one are.  SCK_E_AUTHENTIC altered or truncated; SCK_E_NOT_FOUND the catalog has no such file key;
- * SCK_E_STATE retired; and what sck_file_encrypt() says of outputs, walls, erasure, keepers and tokens.
+ * Decrypt one file.  The output is 0600, and is there only if all of the input was good; on standard output the
+ * good segments before a bad one are.  SCK_E_AUTHENTIC altered or truncated; SCK_E_NOT_FOUND the catalog has no
+ * such file key; SCK_E_STATE retired; and what sck_file_encrypt() says of outputs, walls, erasure, keepers and
+ * tokens.
  */
 SCK_MUST_CHECK enum sck_code sck_file_decrypt(struct sck_service *service, const struct sck_decrypt_opts *opts,
                                               struct sck_file_info *out, struct sck_err *err);

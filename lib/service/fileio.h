@@ -34,8 +34,8 @@ struct sck_output {
 };
 /*
  * Begin an output beside its final name, with `mode` under the umask.  SCK_E_EXISTS when the name is taken and not
- * `force` (which replaces a symbolic link, not what it points at), SCK_E_USAGE when it is the input itself, no regular
- * file, or (for ciphertext) a terminal.  SCK_E_IO.
+ * `force` (which replaces a symbolic link, not what it points at), SCK_E_USAGE when it is the input itself, no
+ * regular file, or (for ciphertext) a terminal.  SCK_E_IO.
  */
 SCK_MUST_CHECK enum sck_code sck_output_open(const struct sck_file_io *io, const struct sck_input *in, mode_t mode,
                                              bool is_ciphertext, struct sck_output *out, struct sck_err *err);

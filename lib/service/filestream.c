@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Workers take segments in turn: reading is one at a time, sealing or opening side by side; a file is written by
- * everybody at his own place, a pipe in order.  Of several failures the one of the lowest segment is reported: all below
- * it were taken before, so the answer does not depend on who was quicker.
+ * everybody at his own place, a pipe in order.  Of several failures the one of the lowest segment is reported: all
+ * below it were taken before, so the answer does not depend on who was quicker.
  */
 #include "lib/service/filestream.h"
 

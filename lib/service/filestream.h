@@ -23,8 +23,9 @@ void sck_stream_clear(struct sck_stream *s);
  */
 SCK_MUST_CHECK enum sck_code sck_stream_encrypt(struct sck_stream *s, struct sck_err *err);
 /*
- * Open all segments behind the header that was read already.  A segment is written only when its tag was good; on a
- * pipe those before a bad one are.  SCK_E_AUTHENTIC: the first bad segment, or no final one.  SCK_E_IO, SCK_E_MEMORY.
+ * Open all segments behind the header that was read already.  A segment is written only when its tag was good; on
+ * a pipe those before a bad one are.  SCK_E_AUTHENTIC: the first bad segment, or no final one.  SCK_E_IO,
+ * SCK_E_MEMORY.
  */
 SCK_MUST_CHECK enum sck_code sck_stream_decrypt(struct sck_stream *s, struct sck_err *err);
 

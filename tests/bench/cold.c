@@ -113,7 +113,8 @@ raw_key_make(struct raw_key *k, const char *module)
         f->C_GenerateKey(s, &generate, data, 3, &key) != CKR_OK ||
         f->C_WrapKey(s, &wrap, k->master, key, k->blob, &k->blob_len) != CKR_OK ||
         f->C_EncryptInit(s, &seal, key) != CKR_OK ||
-        f->C_Encrypt(s, plain, sizeof plain, k->sealed, &sealed_len) != CKR_OK || f->C_DestroyObject(s, key) != CKR_OK)
+        f->C_Encrypt(s, plain, sizeof plain, k->sealed, &sealed_len) != CKR_OK ||
+        f->C_DestroyObject(s, key) != CKR_OK)
         bench_die("raw key", "cannot be made");
 }
 
