@@ -56,8 +56,13 @@ SCK_MUST_CHECK enum sck_code sck_cli_open(struct sck_cli *cli, struct sck_err *e
 struct sck_open sck_cli_how(const struct sck_cli *cli);
 /* sck_ask_pin_fn: ask on the controlling terminal.  SCK_E_CREDENTIAL without one. */
 enum sck_code sck_cli_ask_pin(void *arg, bool again, struct sck_secret **pin, struct sck_err *err);
-/* sck_ask_pin_fn for a PIN that is new: asked twice, SCK_E_USAGE when the answers differ. */
-enum sck_code sck_cli_ask_new_pin(void *arg, bool again, struct sck_secret **pin, struct sck_err *err);
+/* What was answered; the caller frees `pin`. */
+struct sck_pin_answer {
+    bool is_new;                /* the PIN is chosen now: asked twice, SCK_E_USAGE when the answers differ */
+    struct sck_secret *pin;     /* NULL until it was asked for */
+};
+/* sck_ask_pin_fn for `init`, which needs the PIN more than once: `arg` is a struct sck_pin_answer. */
+enum sck_code sck_cli_ask_once(void *arg, bool again, struct sck_secret **pin, struct sck_err *err);
 
 /* ---- reading operands ---- */
 

@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 struct values {
     const char *output;
@@ -62,8 +61,6 @@ run(struct sck_cli *cli, const void *values, char *const *operands, size_t count
     const struct values *v = values;
     if (v->output == NULL)
         return sck_fail(err, SCK_E_USAGE, "encrypt: say where to write: -o FILE, or -o - for standard output");
-    if (strcmp(v->output, "-") == 0 && isatty(STDOUT_FILENO) == 1)
-        return sck_fail(err, SCK_E_USAGE, "encrypt: refused to write ciphertext to a terminal: name a file with -o");
     return encrypt(cli, v, operands[0], err);
 }
 

@@ -66,6 +66,7 @@ run(struct sck_cli *cli, const void *values, char *const *operands, size_t count
     const struct values *v = values;
     if (cli->globals.config != NULL)
         return sck_fail(err, SCK_E_USAGE, "init writes its own configuration: name its directory with --home");
+    struct sck_pin_answer answer = {.is_new = v->token_label == NULL};
     const struct sck_setup setup = {
         .home = cli->globals.home,
         .pin_file = v->pin_file,
@@ -83,10 +84,12 @@ run(struct sck_cli *cli, const void *values, char *const *operands, size_t count
         .vault_ca_file = v->vault_ca_file,
         .insecure_http = v->insecure_http,
         .insecure_master = v->insecure_master,
-        .ask_pin = v->token_label != NULL ? sck_cli_ask_pin : sck_cli_ask_new_pin,
+        .ask_pin = sck_cli_ask_once,
+        .ask_pin_arg = &answer,
     };
     char *path = NULL;
     enum sck_code code = sck_setup_init(&setup, sck_cli_progress, cli, &path, err);
+    sck_secret_free(&answer.pin);
     if (code == SCK_OK && cli->globals.json)
         code = sck_cli_print_json(stdout,
                                   json_pack("{s:s, s:s, s:s}", "config", path, "keeper",

@@ -33,10 +33,10 @@ sck_cli_ask_pin(void *arg, bool again, struct sck_secret **pin, struct sck_err *
     return prompt("PIN of the Scopekey token", again, pin, err);
 }
 
-enum sck_code
-sck_cli_ask_new_pin(void *arg, bool again, struct sck_secret **pin, struct sck_err *err)
+/* A new PIN and the same once more. */
+static enum sck_code
+prompt_twice(bool again, struct sck_secret **pin, struct sck_err *err)
 {
-    (void)arg;
     struct sck_secret *first = NULL, *second = NULL;
     enum sck_code code = prompt("PIN for the token", again, &first, err);
     if (code == SCK_OK)
@@ -50,4 +50,17 @@ sck_cli_ask_new_pin(void *arg, bool again, struct sck_secret **pin, struct sck_e
     sck_secret_free(&first);
     sck_secret_free(&second);
     return code;
+}
+
+enum sck_code
+sck_cli_ask_once(void *arg, bool again, struct sck_secret **pin, struct sck_err *err)
+{
+    struct sck_pin_answer *answer = arg;
+    enum sck_code code = SCK_OK;
+    if (again)
+        sck_secret_free(&answer->pin);
+    if (answer->pin == NULL)
+        code = answer->is_new ? prompt_twice(again, &answer->pin, err)
+                              : sck_cli_ask_pin(NULL, again, &answer->pin, err);
+    return code != SCK_OK ? code : sck_secret_dup(answer->pin, pin, err);
 }
