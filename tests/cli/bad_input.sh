@@ -207,7 +207,7 @@ bad_pin() {
 }
 
 bad_conf() {
-  echo 'wombat = 1' >>d/scopekey.conf
+  printf '[token]\nwombat = 1\n' >>d/scopekey.conf
   refuses "an unknown key" 10 "DIR/d/scopekey.conf: unknown key \"wombat\" in section [token]: see scopekey.conf(5)" \
     scopekey key list
   cp good.conf d/scopekey.conf

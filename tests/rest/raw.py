@@ -373,6 +373,8 @@ def main():
     os.makedirs(WORK)
     home = make_setup("d")
     test_refusals_to_start(home)
+    # What init writes for development is taken away first.
+    set_conf(home, "client default", "scopes =")
     walled = test_wall(home)
     test_reload(home)
     check("exit", walled.stop(), 0)

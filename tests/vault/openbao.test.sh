@@ -197,7 +197,7 @@ is "no admin token" "$(unset ADMIN_TOKEN_FILE && live create sk--eve)" \
 is "no data token" "$(unset TOKEN_FILE && live wrap sk--bob)" \
   "configuration: keeper vault: the data token is needed for this: set token_file"
 is "a missing token file" "$(TOKEN_FILE=$tmp/none.tok live wrap sk--bob)" \
-  "key_not_found: keeper vault: cannot open the data token $tmp/none.tok: No such file or directory"
+  "configuration: keeper vault: cannot open the data token $tmp/none.tok: No such file or directory"
 cp "$tmp/tok/data.tok" "$tmp/open.tok" && chmod 644 "$tmp/open.tok"
 is "a token that others can read" "$(TOKEN_FILE=$tmp/open.tok live wrap sk--bob)" \
   "configuration: keeper vault: the data token $tmp/open.tok can be read by others (mode 0644): run chmod 600 on it"
