@@ -112,7 +112,7 @@ forks_among_threads(void **state)
     enum { FORKS = 20 };
     start(workers, 3, 60, p);
     for (unsigned i = 0; i < FORKS; i++) {
-        pid_t child = fork();
+        pid_t child = fork_beside_workers();
         if (child == 0) {
             enum sck_code rc = insert_owner(p, "fork", i, &err);
             if (rc != SCK_OK)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/catalog/many.h"
 
+#include "tests/lib/forkgate.h"
+
 #include <stdio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 struct sck_owner_rec
 owner_named(const char *prefix, unsigned i)
@@ -83,6 +86,7 @@ work(void *arg)
     for (unsigned i = 0; i < w->rounds && !w->failed; i++) {
         struct sck_owner_rec o = owner_named(prefix, i), from = {.id = 0};
         size_t rows = 0;
+        forkgate_work();
         enum sck_code rc = sck_catalog_begin(w->p->catalog, &err);
         if (rc == SCK_OK)
             rc = sck_catalog_insert(w->p->catalog, SCK_TABLE_OWNERS, &o, &err);
@@ -103,10 +107,20 @@ work(void *arg)
         if (!w->failed)
             rc = sck_catalog_each(w->p->catalog, SCK_OWNERS_ALL, &from, true, 20, count_row, &rows, &err);
         w->failed = w->failed || (rc != SCK_OK && rc != SCK_E_NOT_FOUND);
+        forkgate_rest();
     }
     if (w->failed)
         (void)fprintf(stderr, "thread %u: %s\n", w->number, err.message);
     return NULL;
+}
+
+pid_t
+fork_beside_workers(void)
+{
+    forkgate_close();
+    pid_t child = fork();
+    forkgate_open(child);
+    return child;
 }
 
 void

@@ -25,6 +25,8 @@ struct worker {
     pthread_t thread;
 };
 
+/* fork() while workers work (tests/lib/forkgate.h says what sanitizers make of that). */
+pid_t fork_beside_workers(void);
 void start(struct worker *workers, unsigned count, unsigned rounds, struct place *p);
 /* All ended well. */
 void finish(struct worker *workers, unsigned count);
