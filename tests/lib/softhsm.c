@@ -158,39 +158,3 @@ softhsm_provisioned(struct softhsm *h)
         stop("making own keys", &err);
     return t;
 }
-
-/*
- * ThreadSanitizer stops a child of a process with threads, and calls the threads that a child has not inherited
- * leaked.  Both are what fork(2) means, and what these tests are about.
- */
-__attribute__((visibility("default"))) const char *__tsan_default_options(void);
-
-const char *
-__tsan_default_options(void)
-{
-    return "die_after_fork=0:report_thread_leaks=0";
-}
-
-/* SoftHSM 2.6.1 leaks the curve's name at each C_SignInit with an Ed25519 key; to know it, its frames are needed. */
-__attribute__((visibility("default"))) const char *__asan_default_options(void);
-__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
-
-const char *
-__asan_default_options(void)
-{
-    return "fast_unwind_on_malloc=0";
-}
-
-__attribute__((visibility("default"))) const char *__lsan_default_options(void);
-
-const char *
-__lsan_default_options(void)
-{
-    return "print_suppressions=0";
-}
-
-const char *
-__lsan_default_suppressions(void)
-{
-    return "leak:libsofthsm2.so\n";
-}

@@ -202,20 +202,3 @@ fx_attr(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE ty
     assert_rv(F->C_GetAttributeValue(session, object, &a, 1), CKR_OK);
     return a.ulValueLen;
 }
-
-/*
- * SoftHSM 2.6.1 loses a few bytes whenever it signs with an Edwards key.  Seeing that it is SoftHSM takes whole stacks,
- * through libraries without frame pointers.
- */
-__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
-__attribute__((visibility("default"))) const char *__asan_default_options(void);
-const char *
-__lsan_default_suppressions(void)
-{
-    return "leak:libsofthsm2.so";
-}
-const char *
-__asan_default_options(void)
-{
-    return "fast_unwind_on_malloc=0";
-}

@@ -10,22 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* SoftHSM 2.6.1 loses the curve's name at each Ed25519 C_SignInit; only whole stacks show that it was there. */
-__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
-__attribute__((visibility("default"))) const char *__asan_default_options(void);
-
-const char *
-__lsan_default_suppressions(void)
-{
-    return "leak:libsofthsm2.so\n";
-}
-
-const char *
-__asan_default_options(void)
-{
-    return "fast_unwind_on_malloc=0";
-}
-
 static char dir[] = "/tmp/scopekey-provider-XXXXXX";
 static char home[64], pin_file[64];
 static pid_t maker;
