@@ -14,8 +14,15 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Most ways to end leave everything allocated: that is what they are about. */
+/* Most ways to end leave everything allocated, and threads behind: that is what they are about. */
 __attribute__((visibility("default"))) const char *__asan_default_options(void);
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
+
+const char *
+__tsan_default_options(void)
+{
+    return "report_thread_leaks=0";
+}
 
 const char *
 __asan_default_options(void)
