@@ -168,7 +168,8 @@ trixie_openbao() {
   local program
   program=$(find "$SCOPEKEY_TEST_CACHE/openbao/lib" -type f -size +20M -perm -u+x | head -n 1)
   [ -n "$program" ] || { echo "no OpenBao in $SCOPEKEY_TEST_CACHE"; return 1; }
-  mkdir -p "$trixie/cache/openbao/bin" && cp -u "$program" "$trixie/cache/openbao/bin/bao"
+  mkdir -p "$trixie/cache/openbao/bin" && cp -u "$program" "$trixie/cache/openbao/bin/bao" &&
+    touch "$trixie/cache/openbao/installed"
 }
 
 trixie_build() {

@@ -143,11 +143,12 @@ if [ "$(id -u)" -eq 0 ]; then
   chown -R 65534:65534 copy
   as_user=(setpriv --reuid=65534 --regid=65534 --clear-groups "${as_user[@]}")
 fi
-listed() { "${as_user[@]}" p11-kit list-modules 2>&1 | awk '/^[^ ]/ { on = /^scopekey:/ } on'; }
+so=$tmp/copy/scopekey-pkcs11.so
+listed() { "${as_user[@]}" p11-kit list-modules 2>&1 | awk '/^[^ ]/ { on = /^(module: )?scopekey/ } on'; }
 matches "without a set-up p11-kit lists a module without tokens" "$(listed | tr '\n' '|')" \
-  "scopekey: $tmp/copy/scopekey-pkcs11.so\|    library-description: Scopekey scoped keys\|[^:]*: Scopekey\|    library-version: [0-9.]+\|"
+  "(scopekey: $so|module: scopekey\|    path: $so\|    uri: [^|]*)\|    library-description: Scopekey scoped keys\|[^:]*: Scopekey\|    library-version: [0-9.]+\|"
 holds "that user makes a set-up" "${as_user[@]}" ./scopekey init --pin-file pin.txt
-is "then p11-kit lists its token" "$(listed | sed -n 's/^ *token: //p')" Scopekey
+is "then p11-kit lists its token" "$(listed | sed -n 's/^ *token: //p' | sort -u)" Scopekey
 matches "the file that is installed names the installed module" "$(sed -n 's/^module: //p' "$build/conf/scopekey.module")" \
   '/.*/scopekey-pkcs11\.so'
 

@@ -241,8 +241,14 @@ rsa_there_and_back(void **state)
         assert_rv(F->C_DecryptInit(h, &mech, prv), CKR_OK);
         assert_rv(F->C_Decrypt(h, sealed, 255, plain, &len), CKR_ENCRYPTED_DATA_LEN_RANGE);
         sealed[20] ^= 1;
+        len = sizeof plain;
         assert_rv(F->C_DecryptInit(h, &mech, prv), CKR_OK);
-        assert_rv(F->C_Decrypt(h, sealed, 256, plain, &len), CKR_ENCRYPTED_DATA_INVALID);
+        CK_RV rv = F->C_Decrypt(h, sealed, 256, plain, &len);
+        /* A token over OpenSSL 3.2 or newer may reject PKCS#1 padding implicitly: random bytes instead of an error. */
+        if (mech.mechanism == CKM_RSA_PKCS && rv == CKR_OK)
+            assert_false(len == TEXT_LEN && memcmp(plain, text, TEXT_LEN) == 0);
+        else
+            assert_rv(rv, CKR_ENCRYPTED_DATA_INVALID);
     }
     CK_MECHANISM pkcs = {CKM_RSA_PKCS, NULL, 0};
     CK_OBJECT_HANDLE sign = fx_find(h, CKO_PRIVATE_KEY, "subject/alice/rsa");

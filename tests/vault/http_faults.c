@@ -415,7 +415,9 @@ nobody_listens(void **state)
     const struct sck_http_request request = {"GET", url, "", NULL, NULL, "0123456789abcdef", 60000};
     sck_http_exchange(http, &request, &reply);
     assert_int_equal(reply.net, SCK_NET_CONNECT);
-    assert_string_equal(reply.detail, "Couldn't connect to server");
+    /* libcurl 7 and 8 have words of their own for it. */
+    if (strcmp(reply.detail, "Could not connect to server") != 0)
+        assert_string_equal(reply.detail, "Couldn't connect to server");
     sck_http_reply_clear(&reply);
     (void)close(fd);
     sck_http_free(&http);
