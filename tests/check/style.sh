@@ -12,7 +12,7 @@ if git -c safe.directory='*' rev-parse --git-dir >/dev/null 2>&1; then
   mapfile -t files < <(git -c safe.directory='*' ls-files --cached --others --exclude-standard)
 else
   mapfile -t files < <(find . -type f -not -path './build*' -not -path './demo/*' -not -path './m4/l*' \
-    -not -path './build-aux/*' -not -name 'configure' -not -name 'aclocal.m4' -not -name 'Makefile.in' \
+    -not -path './build-aux/*' -not -path './autom4te.cache/*' -not -name 'configure' -not -name 'aclocal.m4' -not -name 'Makefile.in' \
     -not -name 'config.h.in' | sed 's|^\./||')
 fi
 existing=()
