@@ -129,15 +129,14 @@ expect_refused(const char *bad, enum sck_code code, size_t at)
                  sealed_is_there("out") ? "there" : "not there");
 }
 
+/* A small file byte by byte; of a larger one the head, the header and the ends of segments, and a sample between. */
 static void
-every_flipped_byte_is_refused(void **state)
+flip_bytes(size_t plain_len)
 {
-    (void)state;
-    (void)sealed_plain("p", 4096 + 50);
-    const struct sck_encrypt_opts opts = {.chunk_bytes = 4096, .preserve = true};
+    (void)sealed_plain("p", plain_len);
+    const struct sck_encrypt_opts opts = {.io = {.force = true}, .chunk_bytes = 4096, .preserve = true};
     EXPECT_OK(sealed_encrypt_with(opts, "p", "f.sk", &err));
     struct sck_buf sealed = sealed_read("f.sk");
-    /* All of the head, the header and the ends of segments, and a sample of the ciphertext between. */
     for (size_t i = 0; i < sealed.len; i += i > 400 && i < 4100 ? 97 : 1) {
         bool is_id = i >= 16 && i < 48;
         sealed.data[i] ^= (uint8_t)(1U << (i % 8));
@@ -147,6 +146,29 @@ every_flipped_byte_is_refused(void **state)
     }
     sck_buf_clear(&sealed);
     EXPECT_OK(sealed_decrypt("f.sk", "f", &err));
+    (void)unlink(home_path(&sealed_home, "f"));
+}
+
+static void
+every_flipped_byte_is_refused(void **state)
+{
+    (void)state;
+    flip_bytes(50);
+    flip_bytes(4096 + 50);
+}
+
+static void
+every_cut_of_a_small_file_is_refused(void **state)
+{
+    (void)state;
+    (void)sealed_plain("p", 50);
+    EXPECT_OK(sealed_encrypt("p", "small.sk", &err));
+    struct sck_buf sealed = sealed_read("small.sk");
+    for (size_t len = 0; len < sealed.len; len++) {
+        sealed_write("bad.sk", sealed.data, len);
+        expect_refused("bad.sk", SCK_E_AUTHENTIC, len);
+    }
+    sck_buf_clear(&sealed);
 }
 
 static void
@@ -380,6 +402,7 @@ main(void)
         cmocka_unit_test(every_size_comes_back),
         cmocka_unit_test(chunks_have_bounds_and_a_default),
         cmocka_unit_test(every_flipped_byte_is_refused),
+        cmocka_unit_test(every_cut_of_a_small_file_is_refused),
         cmocka_unit_test(every_cut_and_extension_is_refused),
         cmocka_unit_test(segments_are_bound_to_their_place_and_file),
         cmocka_unit_test(the_first_bad_segment_is_named),
