@@ -140,6 +140,12 @@ SCK_MUST_CHECK enum sck_code sck_read_version(struct sck_engine *engine, const u
                                               struct sck_version_rec *out, struct sck_err *err);
 SCK_MUST_CHECK enum sck_code sck_info_fill(const struct sck_key_rec *key, const struct sck_version_rec *version,
                                            struct sck_key_info *out, struct sck_err *err);
+/* The info of a key row that was just read: the version asked for, or (0) the current one. */
+SCK_MUST_CHECK enum sck_code sck_info_of(struct sck_engine *engine, const struct sck_key_rec *key, uint32_t version,
+                                         struct sck_key_info *out, struct sck_err *err);
+/* Check a row's signature by the `catalog` key's public half: no login.  SCK_E_INTEGRITY. */
+SCK_MUST_CHECK enum sck_code sck_record_check(struct sck_engine *engine, enum sck_table table, const void *record,
+                                              const struct sck_buf *signature, struct sck_err *err);
 /* Sign a key's or version's public columns with the token's `catalog` key into its `signature`. */
 SCK_MUST_CHECK enum sck_code sck_sign_record(struct sck_engine *engine, enum sck_table table, void *record,
                                              struct sck_buf *signature, struct sck_err *err);

@@ -44,8 +44,8 @@ catalog_spki(struct sck_engine *engine, uint8_t spki[SCK_SPKI_MAX], size_t *len,
     return rc;
 }
 
-static enum sck_code
-check_signature(struct sck_engine *engine, enum sck_table table, const void *record, const struct sck_buf *signature,
+enum sck_code
+sck_record_check(struct sck_engine *engine, enum sck_table table, const void *record, const struct sck_buf *signature,
                 struct sck_err *err)
 {
     uint8_t spki[SCK_SPKI_MAX];
@@ -95,7 +95,7 @@ sck_read_key(struct sck_engine *engine, enum sck_query query, struct sck_key_rec
     } else {
         rc = sck_catalog_get_unchecked(catalog, query, key, err);
         if (rc == SCK_OK)
-            rc = check_signature(engine, SCK_TABLE_KEYS, key, &key->signature, err);
+            rc = sck_record_check(engine, SCK_TABLE_KEYS, key, &key->signature, err);
         if (rc != SCK_OK && rc != SCK_E_NOT_FOUND)
             sck_record_clear(SCK_TABLE_KEYS, key);
     }
@@ -121,7 +121,7 @@ sck_read_version(struct sck_engine *engine, const uint8_t key[16], uint32_t vers
         return sck_catalog_get(catalog, SCK_BY_VERSION, out, err);
     rc = sck_catalog_get_unchecked(catalog, SCK_BY_VERSION, out, err);
     if (rc == SCK_OK)
-        rc = check_signature(engine, SCK_TABLE_VERSIONS, out, &out->signature, err);
+        rc = sck_record_check(engine, SCK_TABLE_VERSIONS, out, &out->signature, err);
     if (rc != SCK_OK)
         sck_record_clear(SCK_TABLE_VERSIONS, out);
     return rc;
@@ -160,9 +160,8 @@ sck_info_fill(const struct sck_key_rec *key, const struct sck_version_rec *versi
     return SCK_OK;
 }
 
-/* The version asked for, or the current one, of a key row that was just read. */
-static enum sck_code
-info_of(struct sck_engine *engine, const struct sck_key_rec *key, uint32_t version, struct sck_key_info *out,
+enum sck_code
+sck_info_of(struct sck_engine *engine, const struct sck_key_rec *key, uint32_t version, struct sck_key_info *out,
         struct sck_err *err)
 {
     struct sck_version_rec v = {0};
@@ -303,7 +302,7 @@ sck_key_find(struct sck_service *service, const struct sck_uri *uri, struct sck_
         return sck_explain_missing(engine, &uri->scope, uri->name, err);
     if (rc != SCK_OK)
         return sck_fail(err, rc, "%s", look.message);
-    rc = info_of(engine, &key, uri->version, out, err);
+    rc = sck_info_of(engine, &key, uri->version, out, err);
     sck_record_clear(SCK_TABLE_KEYS, &key);
     return rc;
 }
@@ -317,7 +316,7 @@ find_by(struct sck_service *service, enum sck_query query, struct sck_key_rec *k
     enum sck_code rc = sck_read_key(service->engine, query, key, err);
     if (rc != SCK_OK)
         return rc;
-    rc = info_of(service->engine, key, version, &info, err);
+    rc = sck_info_of(service->engine, key, version, &info, err);
     sck_record_clear(SCK_TABLE_KEYS, key);
     if (rc == SCK_OK && !sck_scope_is_allowed(&info.scope, service->scopes))
         rc = SCK_E_NOT_FOUND;
@@ -352,83 +351,4 @@ sck_key_find_by_id(struct sck_service *service, const uint8_t id[16], uint32_t v
     if (rc == SCK_E_NOT_FOUND)
         return sck_fail(err, rc, "there is no key with this id");
     return rc == SCK_OK ? rc : sck_fail(err, rc, "%s", look.message);
-}
-
-struct walk {
-    struct sck_service *service;
-    bool checked;
-    size_t limit;               /* 0: no limit */
-    size_t given;
-    sck_key_fn fn;
-    void *arg;
-};
-
-/* Ends a walk whose page is full; never leaves this file. */
-#define PAGE_IS_FULL SCK_E_BUSY
-
-static enum sck_code
-walk_row(void *arg, void *record, struct sck_err *err)
-{
-    struct walk *w = arg;
-    struct sck_key_rec *key = record;
-    struct sck_key_info info;
-    enum sck_code rc = SCK_OK;
-    if (w->limit != 0 && w->given == w->limit)
-        return PAGE_IS_FULL;
-    if (key->state == SCK_KEY_CREATING)
-        return SCK_OK;
-    if (!w->checked)
-        rc = check_signature(w->service->engine, SCK_TABLE_KEYS, key, &key->signature, err);
-    if (rc == SCK_OK)
-        rc = info_of(w->service->engine, key, 0, &info, err);
-    if (rc == SCK_OK && sck_scope_is_allowed(&info.scope, w->service->scopes)) {
-        w->given++;
-        rc = w->fn(w->arg, &info, err);
-    }
-    return rc;
-}
-
-enum sck_code
-sck_key_each(struct sck_service *service, const struct sck_scope *scope, sck_key_fn fn, void *arg,
-             struct sck_err *err)
-{
-    struct sck_engine *engine = service->engine;
-    struct sck_catalog *catalog = NULL;
-    struct sck_key_rec key = {0};
-    struct walk w = {service, atomic_load(&engine->logged_in), 0, 0, fn, arg};
-    enum sck_query query = SCK_KEYS_ALL;
-    if (scope != NULL) {
-        enum sck_code rc = sck_wall_check(service, scope, err);
-        if (rc != SCK_OK)
-            return rc;
-        query = SCK_KEYS_OF_SCOPE;
-        key.scope_kind = scope->kind;
-        memcpy(key.scope_id, scope->id, sizeof key.scope_id);
-    }
-    enum sck_code rc = sck_engine_catalog(engine, &catalog, err);
-    if (rc == SCK_OK)
-        rc = sck_catalog_each(catalog, query, &key, w.checked, 0, walk_row, &w, err);
-    if (rc == SCK_OK && scope != NULL && w.given == 0) {
-        struct sck_err why = SCK_ERR_INIT;
-        rc = sck_explain_missing(engine, scope, "", &why);
-        rc = rc == SCK_E_NOT_FOUND ? SCK_OK : sck_fail(err, rc, "%s", why.message);
-    }
-    return rc;
-}
-
-enum sck_code
-sck_key_page(struct sck_service *service, const uint8_t after[16], size_t limit, sck_key_fn fn, void *arg,
-             struct sck_err *err)
-{
-    struct sck_engine *engine = service->engine;
-    struct sck_catalog *catalog = NULL;
-    struct sck_key_rec key = {0};
-    struct walk w = {service, atomic_load(&engine->logged_in), limit, 0, fn, arg};
-    if (after != NULL)
-        memcpy(key.id, after, sizeof key.id);
-    enum sck_code rc = sck_engine_catalog(engine, &catalog, err);
-    if (rc == SCK_OK)
-        rc = sck_catalog_each(catalog, SCK_KEYS_ALL, &key, w.checked, 0, walk_row, &w, err);
-    bool full = rc == PAGE_IS_FULL && w.given == limit && (err == NULL || err->code == SCK_OK);
-    return full ? SCK_OK : rc;
 }

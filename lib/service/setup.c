@@ -3,12 +3,11 @@
  * Making a set-up.  scopekey.conf comes last, by one rename: without it there is no set-up, and a second `init` goes on
  * where the first stopped (the id of the set-up is kept in `setup-id` for that).
  */
-#include "lib/service/setup.h"
+#include "lib/service/setup_work.h"
 
 #include "lib/base/fault.h"
 #include "lib/base/file.h"
 #include "lib/base/text.h"
-#include "lib/service/engine.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -23,21 +22,8 @@ static const char *const softhsm_places[] = {
     "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so",
     "/usr/local/lib/softhsm/libsofthsm2.so"};
 
-struct work {
-    const struct sck_setup *how;
-    sck_progress_fn progress;
-    void *arg;
-    char home[PATH_MAX];
-    char pin_file[PATH_MAX];
-    uint8_t id[16];
-    const char *module;
-    const char *label;
-    bool own_token;
-    struct sck_secret *pin;
-};
-
 static void
-say(const struct work *w, const char *line)
+say(const struct sck_setup_work *w, const char *line)
 {
     if (w->progress != NULL)
         w->progress(w->arg, line);
@@ -46,19 +32,19 @@ say(const struct work *w, const char *line)
 static void
 say_finding(void *arg, const char *what, const char *cure)
 {
-    const struct work *w = arg;
+    const struct sck_setup_work *w = arg;
     (void)cure;
     say(w, what);
 }
 
 static void
-path_in(const struct work *w, const char *name, char out[PATH_MAX])
+path_in(const struct sck_setup_work *w, const char *name, char out[PATH_MAX])
 {
     (void)snprintf(out, PATH_MAX, "%.*s/%s", PATH_MAX - 64, w->home, name);
 }
 
 static enum sck_code
-make_home(struct work *w, struct sck_err *err)
+make_home(struct sck_setup_work *w, struct sck_err *err)
 {
     static const struct {
         const char *name;
@@ -89,7 +75,7 @@ make_home(struct work *w, struct sck_err *err)
 
 /* The set-up's id, made once. */
 static enum sck_code
-load_id(struct work *w, struct sck_err *err)
+load_id(struct sck_setup_work *w, struct sck_err *err)
 {
     char path[PATH_MAX];
     char text[SCK_UUID_TEXT];
@@ -115,7 +101,7 @@ load_id(struct work *w, struct sck_err *err)
 }
 
 static enum sck_code
-load_pin(struct work *w, struct sck_err *err)
+load_pin(struct sck_setup_work *w, struct sck_err *err)
 {
     enum sck_code rc = SCK_OK;
     if (w->how->pin_file != NULL) {
@@ -133,7 +119,7 @@ load_pin(struct work *w, struct sck_err *err)
 }
 
 static enum sck_code
-choose_module(struct work *w, struct sck_err *err)
+choose_module(struct sck_setup_work *w, struct sck_err *err)
 {
     w->own_token = w->how->token_label == NULL && w->how->token_serial == NULL;
     w->label = w->how->token_label != NULL ? w->how->token_label : "scopekey";
@@ -152,7 +138,7 @@ choose_module(struct work *w, struct sck_err *err)
 
 /* A random SO PIN beside the PIN file; kept from an unfinished run. */
 static enum sck_code
-so_pin(struct work *w, struct sck_secret **out, struct sck_err *err)
+so_pin(struct sck_setup_work *w, struct sck_secret **out, struct sck_err *err)
 {
     char path[PATH_MAX + 16];
     uint8_t random[20];
@@ -179,7 +165,7 @@ so_pin(struct work *w, struct sck_secret **out, struct sck_err *err)
 }
 
 static enum sck_code
-make_softhsm_token(struct work *w, struct sck_err *err)
+make_softhsm_token(struct sck_setup_work *w, struct sck_err *err)
 {
     char conf_path[PATH_MAX];
     char tokens[PATH_MAX];
@@ -212,96 +198,6 @@ make_softhsm_token(struct work *w, struct sck_err *err)
             rc = sck_fail(err, rc, "%s", why.message);
     }
     sck_secret_free(&so);
-    return rc;
-}
-
-/* One "key = value" line; quoted so that NCONF takes every byte as it is (config(5ssl)). */
-static void
-put_line(struct sck_buf *out, const char *key, const char *value)
-{
-    if (value == NULL || value[0] == '\0')
-        return;
-    sck_buf_printf(out, "%s = \"", key);
-    for (const char *p = value; *p != '\0'; p++) {
-        if (*p == '"' || *p == '\\')
-            sck_buf_put_u8(out, '\\');
-        sck_buf_put(out, p, 1);
-    }
-    sck_buf_put_str(out, "\"\n");
-}
-
-/* A path given on the command line, made absolute so that the configuration works from everywhere. */
-static enum sck_code
-put_path(struct sck_buf *out, const char *key, const char *path, struct sck_err *err)
-{
-    char full[PATH_MAX];
-    if (path == NULL)
-        return SCK_OK;
-    if (realpath(path, full) == NULL)
-        return sck_fail_errno(err, SCK_E_CONFIG, errno, "cannot use %s", path);
-    put_line(out, key, full);
-    return SCK_OK;
-}
-
-static enum sck_code
-put_vault(struct sck_buf *out, const struct sck_setup *how, struct sck_err *err)
-{
-    sck_buf_put_str(out, "\n[keeper vault]\n");
-    put_line(out, "url", how->vault_url);
-    put_line(out, "mount", how->vault_mount);
-    put_line(out, "namespace", how->vault_namespace);
-    enum sck_code rc = put_path(out, "token_file", how->vault_token_file, err);
-    if (rc == SCK_OK)
-        rc = put_path(out, "admin_token_file", how->vault_admin_token_file, err);
-    if (rc == SCK_OK)
-        rc = put_path(out, "ca_file", how->vault_ca_file, err);
-    if (how->insecure_http)
-        put_line(out, "insecure_http", "true");
-    return rc;
-}
-
-static enum sck_code
-write_conf(struct work *w, const char *path, struct sck_err *err)
-{
-    const struct sck_setup *how = w->how;
-    char id[SCK_UUID_TEXT];
-    char env[PATH_MAX + 32];
-    struct sck_buf out;
-    enum sck_code rc = SCK_OK;
-    const char *keeper = how->keeper != NULL ? how->keeper : "token";
-    sck_uuid_format(w->id, id);
-    sck_buf_init(&out, 65536);
-    sck_buf_put_str(&out, "# Written by scopekey init; see scopekey.conf(5).  Relative paths start at this directory.\n");
-    sck_buf_put_str(&out, "[scopekey]\n");
-    put_line(&out, "catalog_id", id);
-    put_line(&out, "environment", how->environment != NULL ? how->environment : "development");
-    put_line(&out, "keeper", keeper);
-    put_line(&out, "key_prefix", how->key_prefix);
-    sck_buf_put_str(&out, "\n[token]\n");
-    put_line(&out, "module", w->module);
-    if (w->own_token) {
-        (void)snprintf(env, sizeof env, "SOFTHSM2_CONF=%s/softhsm2.conf", w->home);
-        put_line(&out, "module_env", env);
-        put_line(&out, "store_dir", "tokens");
-    }
-    if (how->token_serial == NULL || how->token_label != NULL)
-        put_line(&out, "label", w->label);
-    put_line(&out, "serial", how->token_serial);
-    put_line(&out, "pin_file", w->pin_file);
-    if (w->pin_file[0] == '\0')
-        put_line(&out, "pin_prompt", "true");
-    if (how->insecure_master)
-        put_line(&out, "insecure_master", "true");
-    if (strcmp(keeper, "vault") == 0)
-        rc = put_vault(&out, how, err);
-    if (how->environment == NULL || strcmp(how->environment, "development") == 0)
-        sck_buf_put_str(&out, "\n# Development only: the API client `default` may use the keys of every subject.\n"
-                              "[client default]\nscopes = \"subject/*\"\n");
-    if (rc == SCK_OK)
-        rc = sck_buf_check(&out, "scopekey.conf", err);
-    if (rc == SCK_OK)
-        rc = sck_file_replace(path, out.data, out.len, 0600, err);
-    sck_buf_clear(&out);
     return rc;
 }
 
@@ -359,7 +255,7 @@ make_catalog(struct sck_engine *engine, struct sck_err *err)
 
 /* Everything that needs token, catalog and keeper; each part can be repeated. */
 static enum sck_code
-populate(struct work *w, struct sck_service *service, struct sck_err *err)
+populate(struct sck_setup_work *w, struct sck_service *service, struct sck_err *err)
 {
     struct sck_engine *engine = service->engine;
     struct sck_keeper *keeper = NULL;
@@ -392,7 +288,7 @@ populate(struct work *w, struct sck_service *service, struct sck_err *err)
 }
 
 static enum sck_code
-finish(struct work *w, char **path, struct sck_err *err)
+finish(struct sck_setup_work *w, char **path, struct sck_err *err)
 {
     char partial[PATH_MAX];
     char final[PATH_MAX];
@@ -403,7 +299,7 @@ finish(struct work *w, char **path, struct sck_err *err)
     path_in(w, "run/epoch", epoch);
     enum sck_code rc = sck_epoch_create(epoch, err);
     if (rc == SCK_OK)
-        rc = write_conf(w, partial, err);
+        rc = sck_setup_write_conf(w, partial, err);
     const struct sck_open how = {.conf_path = partial, .ask_pin = w->how->ask_pin, .ask_pin_arg = w->how->ask_pin_arg};
     if (rc == SCK_OK)
         rc = sck_service_open(&how, &service, err);
@@ -426,7 +322,7 @@ finish(struct work *w, char **path, struct sck_err *err)
 enum sck_code
 sck_setup_init(const struct sck_setup *setup, sck_progress_fn progress, void *arg, char **path, struct sck_err *err)
 {
-    struct work w = {.how = setup, .progress = progress, .arg = arg};
+    struct sck_setup_work w = {.how = setup, .progress = progress, .arg = arg};
     char there[PATH_MAX];
     char lock_path[PATH_MAX];
     int lock = -1;

@@ -29,6 +29,15 @@ struct sck_ukey {
     struct sck_ukey *older;
 };
 
+/* A cached key with one reference more, or NULL; it becomes the most recently used. */
+struct sck_ukey *sck_ukey_cache_take(struct sck_engine *engine, const uint8_t id[16], uint32_t version);
+/* Put a fresh key into the cache; another thread's copy wins (*key is then that one), and the least recently used goes. */
+void sck_ukey_cache_put(struct sck_engine *engine, struct sck_ukey **key);
+/* Take a key out, if it is in. */
+void sck_ukey_cache_discard(struct sck_engine *engine, struct sck_ukey *key);
+/* Wipe the envelope DEKs whose time is over; keys stay cached and open theirs again when they are used. */
+void sck_ukey_cache_age(struct sck_engine *engine);
+
 /*
  * Is the key still what it was: one atomic load unless something changed on this machine.  `making`: it is about to sign or
  * seal, which retired versions and expired keys do not.  SCK_E_ERASED, SCK_E_STATE.

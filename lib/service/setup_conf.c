@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* The scopekey.conf that `init` writes. */
+#include "lib/service/setup_work.h"
+
+#include "lib/base/file.h"
+#include "lib/base/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One "key = value" line; quoted so that NCONF takes every byte as it is (config(5ssl)). */
+static void
+put_line(struct sck_buf *out, const char *key, const char *value)
+{
+    if (value == NULL || value[0] == '\0')
+        return;
+    sck_buf_printf(out, "%s = \"", key);
+    for (const char *p = value; *p != '\0'; p++) {
+        if (*p == '"' || *p == '\\')
+            sck_buf_put_u8(out, '\\');
+        sck_buf_put(out, p, 1);
+    }
+    sck_buf_put_str(out, "\"\n");
+}
+
+/* A path given on the command line, made absolute so that the configuration works from everywhere. */
+static enum sck_code
+put_path(struct sck_buf *out, const char *key, const char *path, struct sck_err *err)
+{
+    char full[PATH_MAX];
+    if (path == NULL)
+        return SCK_OK;
+    if (realpath(path, full) == NULL)
+        return sck_fail_errno(err, SCK_E_CONFIG, errno, "cannot use %s", path);
+    put_line(out, key, full);
+    return SCK_OK;
+}
+
+static enum sck_code
+put_vault(struct sck_buf *out, const struct sck_setup *how, struct sck_err *err)
+{
+    sck_buf_put_str(out, "\n[keeper vault]\n");
+    put_line(out, "url", how->vault_url);
+    put_line(out, "mount", how->vault_mount);
+    put_line(out, "namespace", how->vault_namespace);
+    enum sck_code rc = put_path(out, "token_file", how->vault_token_file, err);
+    if (rc == SCK_OK)
+        rc = put_path(out, "admin_token_file", how->vault_admin_token_file, err);
+    if (rc == SCK_OK)
+        rc = put_path(out, "ca_file", how->vault_ca_file, err);
+    if (how->insecure_http)
+        put_line(out, "insecure_http", "true");
+    return rc;
+}
+
+enum sck_code
+sck_setup_write_conf(const struct sck_setup_work *w, const char *path, struct sck_err *err)
+{
+    const struct sck_setup *how = w->how;
+    char id[SCK_UUID_TEXT];
+    char env[PATH_MAX + 32];
+    struct sck_buf out;
+    enum sck_code rc = SCK_OK;
+    const char *keeper = how->keeper != NULL ? how->keeper : "token";
+    sck_uuid_format(w->id, id);
+    sck_buf_init(&out, 65536);
+    sck_buf_put_str(&out, "# Written by scopekey init; see scopekey.conf(5).  Relative paths start at this directory.\n");
+    sck_buf_put_str(&out, "[scopekey]\n");
+    put_line(&out, "catalog_id", id);
+    put_line(&out, "environment", how->environment != NULL ? how->environment : "development");
+    put_line(&out, "keeper", keeper);
+    put_line(&out, "key_prefix", how->key_prefix);
+    sck_buf_put_str(&out, "\n[token]\n");
+    put_line(&out, "module", w->module);
+    if (w->own_token) {
+        (void)snprintf(env, sizeof env, "SOFTHSM2_CONF=%s/softhsm2.conf", w->home);
+        put_line(&out, "module_env", env);
+        put_line(&out, "store_dir", "tokens");
+    }
+    if (how->token_serial == NULL || how->token_label != NULL)
+        put_line(&out, "label", w->label);
+    put_line(&out, "serial", how->token_serial);
+    put_line(&out, "pin_file", w->pin_file);
+    if (w->pin_file[0] == '\0')
+        put_line(&out, "pin_prompt", "true");
+    if (how->insecure_master)
+        put_line(&out, "insecure_master", "true");
+    if (strcmp(keeper, "vault") == 0)
+        rc = put_vault(&out, how, err);
+    if (how->environment == NULL || strcmp(how->environment, "development") == 0)
+        sck_buf_put_str(&out, "\n# Development only: the API client `default` may use the keys of every subject.\n"
+                              "[client default]\nscopes = \"subject/*\"\n");
+    if (rc == SCK_OK)
+        rc = sck_buf_check(&out, "scopekey.conf", err);
+    if (rc == SCK_OK)
+        rc = sck_file_replace(path, out.data, out.len, 0600, err);
+    sck_buf_clear(&out);
+    return rc;
+}
