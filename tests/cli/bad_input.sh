@@ -271,19 +271,25 @@ restore_catalog() {
 bad_disk() {
   local as=(unshare --mount)
   [ "$(id -u)" -eq 0 ] || as=(unshare --mount --map-root-user)
+  # Below a chroot "/" is no mount of its own, whose propagation could be changed.
+  "${as[@]}" true 2>/dev/null || as+=(--propagation unchanged)
   head -c 300000 /dev/zero >big
   mkdir full
   # shellcheck disable=SC2016
   says "a full disk" 2 'left: ' 'scopekey: cannot write full/x.sk: No space left on device' "${as[@]}" bash -c '
     mount -t tmpfs -o size=64k none full && scopekey encrypt -s alice big -o full/x.sk
     status=$?
-    echo "left: $(ls -A full)"
+    left=$(ls -A full)
+    umount full
+    echo "left: $left"
     exit $status'
   # shellcheck disable=SC2016
   says "a read-only disk" 2 'left: ' 'scopekey: cannot write into directory full: Read-only file system' "${as[@]}" bash -c '
     mount -t tmpfs -o ro none full && scopekey encrypt -s alice big -o full/x.sk
     status=$?
-    echo "left: $(ls -A full)"
+    left=$(ls -A full)
+    umount full
+    echo "left: $left"
     exit $status'
   # shellcheck disable=SC2016
   says "standard output on a full disk" 2 '' '{"error":"write to standard output: No space left on device","code":"io","exit":2}' \
