@@ -144,7 +144,11 @@ def refused_and_closed(name, daemon, data, detail):
     with connect(daemon) as sock:
         sock.sendall(data + SMUGGLED)
         reply = read_reply(sock)
-        expect_error(name, reply, 400, "Validation Error", "bad_request", detail)
+        # libmicrohttpd 1.0 refuses some of these by itself, in its own words, before we see them.
+        if reply is not None and reply[1].get("content-type") != "application/json":
+            check(f"{name} (by the library)", reply[0], 400)
+        else:
+            expect_error(name, reply, 400, "Validation Error", "bad_request", detail)
         if reply is not None:
             check(f"{name}: closed, nothing behind it served",
                   (reply[1].get("connection", "").lower(), is_closed(sock)), ("close", True))
