@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import subprocess
 
 from harness import (
     call, check, connect, decrypt, encrypt, expect_error, invalid, is_closed, KEY, PLAINTEXT, raw, read_reply)
@@ -139,13 +140,17 @@ def test_lengths(daemon, key_id):
 SMUGGLED = b"GET /api/kms/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
+LIBRARY_REFUSES = not subprocess.run(["pkg-config", "--modversion", "libmicrohttpd"], stdout=subprocess.PIPE,
+                                     check=True).stdout.startswith(b"0.")
+
+
 def refused_and_closed(name, daemon, data, detail):
     """400 with our words, the connection closed, and the request behind it never answered."""
     with connect(daemon) as sock:
         sock.sendall(data + SMUGGLED)
         reply = read_reply(sock)
-        # libmicrohttpd 1.0 refuses some of these by itself, in its own words, before we see them.
-        if reply is not None and reply[1].get("content-type") != "application/json":
+        # libmicrohttpd 1.0 refuses some of these by itself, in its own words, before we see them; older ones do not.
+        if reply is not None and reply[1].get("content-type") != "application/json" and LIBRARY_REFUSES:
             check(f"{name} (by the library)", reply[0], 400)
         else:
             expect_error(name, reply, 400, "Validation Error", "bad_request", detail)
