@@ -28,6 +28,7 @@ sck_cli_exit(enum sck_code code)
     case SCK_E_UNSUPPORTED: return SCK_EXIT_KEEPER;
     case SCK_E_INTERNAL:    return SCK_EXIT_KEEPER;
     case SCK_E_BUSY:        return SCK_EXIT_BUSY;
+    case SCK_E_CANCELLED:   return SCK_EXIT_BUSY;
     case SCK_E_ERASED:      return SCK_EXIT_ERASED;
     case SCK_E_CONFIG:      return SCK_EXIT_CONFIG;
     case SCK_E_INTEGRITY:   return SCK_EXIT_INTEGRITY;

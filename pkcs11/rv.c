@@ -48,6 +48,7 @@ sck_p11_rv(enum sck_code code, enum sck_p11_about about, const struct sck_err *e
     case SCK_E_DENIED: return gone(about);
     case SCK_E_UNSUPPORTED: return CKR_MECHANISM_INVALID;
     case SCK_E_MEMORY: return CKR_HOST_MEMORY;
+    case SCK_E_CANCELLED: return CKR_FUNCTION_CANCELED;
     case SCK_E_INTERNAL: return CKR_GENERAL_ERROR;
     }
     return CKR_GENERAL_ERROR;
@@ -68,6 +69,7 @@ level_of(enum sck_code code)
     case SCK_E_CONTEXT:
     case SCK_E_CREDENTIAL:
     case SCK_E_BUSY:
+    case SCK_E_CANCELLED:
     case SCK_E_UNSUPPORTED: return SCK_LOG_WARNING;
     case SCK_E_IO:
     case SCK_E_CONNECT:

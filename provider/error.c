@@ -20,6 +20,7 @@ enum reason {
     REASON_DENIED,
     REASON_UNSUPPORTED,
     REASON_MEMORY,
+    REASON_CANCELLED,
     REASON_INTERNAL
 };
 
@@ -40,6 +41,7 @@ static char text_integrity[] = "a stored record was changed: run scopekey doctor
 static char text_denied[] = "not permitted";
 static char text_unsupported[] = "not supported for this key";
 static char text_memory[] = "out of memory";
+static char text_cancelled[] = "the work was taken back before it was done";
 static char text_internal[] = "internal error: please report it";
 
 const OSSL_ITEM sck_reason_strings[] = {
@@ -60,6 +62,7 @@ const OSSL_ITEM sck_reason_strings[] = {
     {REASON_DENIED, text_denied},
     {REASON_UNSUPPORTED, text_unsupported},
     {REASON_MEMORY, text_memory},
+    {REASON_CANCELLED, text_cancelled},
     {REASON_INTERNAL, text_internal},
     {0, NULL},
 };
@@ -86,6 +89,7 @@ reason_of(enum sck_code code)
     case SCK_E_DENIED:      return REASON_DENIED;
     case SCK_E_UNSUPPORTED: return REASON_UNSUPPORTED;
     case SCK_E_MEMORY:      return REASON_MEMORY;
+    case SCK_E_CANCELLED:   return REASON_CANCELLED;
     case SCK_E_INTERNAL:    return REASON_INTERNAL;
     }
     return REASON_INTERNAL;

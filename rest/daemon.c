@@ -32,6 +32,7 @@ exit_status(enum sck_code code)
     case SCK_E_CONNECT:     return 5;
     case SCK_E_TOKEN:       return 5;
     case SCK_E_UNSUPPORTED: return 5;
+    case SCK_E_CANCELLED:   return 7;
     case SCK_E_BUSY:        return 7;
     case SCK_E_ERASED:      return 8;
     case SCK_E_CONFIG:      return 10;

@@ -38,6 +38,8 @@ sck_problem_of(enum sck_code code)
         return (struct sck_problem){503, word, "The daemon is out of memory", 5};
     case SCK_E_BUSY:
         return (struct sck_problem){504, word, "No token session or lock became free in time", 1};
+    case SCK_E_CANCELLED:
+        return (struct sck_problem){503, word, "The daemon gave the work up", 1};
     case SCK_E_CONFIG:
         return (struct sck_problem){500, word, "The daemon is not set up correctly", 0};
     case SCK_E_INTEGRITY:

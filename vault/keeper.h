@@ -39,6 +39,37 @@ struct sck_erase_proof {
     char node[256];             /* which node said so */
 };
 
+/* One DEK of a piece of work.  What goes in is borrowed; what comes out is the caller's. */
+struct sck_keeper_item {
+    const struct sck_secret *payload;   /* in, wrap: 72 bytes */
+    struct sck_bytes blob;              /* in, unwrap and rewrap */
+    uint32_t version;                   /* in, unwrap and rewrap: of the KEK; out, wrap and rewrap */
+    struct sck_buf out;                 /* out, wrap and rewrap: made with sck_buf_init() by the caller */
+    struct sck_secret *opened;          /* out, unwrap: a new secret */
+    enum sck_code code;                 /* how this item went; its message is in the work's err if it is the first bad one */
+};
+
+enum sck_keeper_do { SCK_KEEPER_WRAP = 1, SCK_KEEPER_UNWRAP, SCK_KEEPER_REWRAP };
+
+/*
+ * Work on any number of DEKs under one KEK.  Large work is split to the keeper's limits; good items of a half-failed
+ * batch are kept.  Zero-fill, then fill in the upper half.
+ */
+struct sck_keeper_work {
+    enum sck_keeper_do what;
+    const struct sck_kek *kek;
+    struct sck_keeper_item *items;
+    size_t count;
+    int64_t deadline_us;                /* by the monotonic clock; 0: the keeper's own */
+    /* Asynchronous work alone: called exactly once, on a thread of the keeper's, which it must not block. */
+    void (*done)(struct sck_keeper_work *work);
+    void *arg;
+    /* Out: SCK_OK when every item is, else the first bad item's code and message. */
+    enum sck_code code;
+    struct sck_err err;
+    void *state;                        /* the keeper's, while under way */
+};
+
 struct sck_keeper;
 
 struct sck_keeper_ops {
@@ -46,6 +77,7 @@ struct sck_keeper_ops {
     const char *name;           /* "token", "vault", ... */
     enum sck_erasure erasure;
     bool rewraps_blind;         /* rewrap happens inside the keeper */
+    bool versions_are_records;  /* rotate gives a new record, which is a catalog row of its own (token, local) */
 
     /*
      * Make the KEK `name`.  SCK_E_EXISTS when it is there already, SCK_E_CREDENTIAL, SCK_E_CONNECT, SCK_E_CONFIG
@@ -59,6 +91,30 @@ struct sck_keeper_ops {
     /* The opposite, into a new secret.  SCK_E_AUTHENTIC: altered or under another KEK.  SCK_E_NOT_FOUND: no such KEK. */
     enum sck_code (*unwrap)(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t version,
                             const uint8_t *blob, size_t blob_len, struct sck_secret **payload,
+                            struct sck_err *err);
+    /*
+     * Do work and wait for it.  The same codes as wrap and unwrap, an item each; rewrap moves a blob to the newest
+     * version (versions_are_records: `kek` is the new version's record, `item.blob` was opened by the caller: not here).
+     */
+    enum sck_code (*run)(struct sck_keeper *keeper, struct sck_keeper_work *work);
+    /*
+     * Begin work and return at once; NULL when the keeper has no asynchronous side (the caller uses a thread and run).
+     * Anything but SCK_OK: not begun, done is not called.
+     */
+    enum sck_code (*submit)(struct sck_keeper *keeper, struct sck_keeper_work *work);
+    /* Ask that submitted work end soon: done is still called once, with SCK_E_CANCELLED unless it was over already. */
+    void (*cancel)(struct sck_keeper *keeper, struct sck_keeper_work *work);
+    /*
+     * Make a new version; wrap uses it from now on, the older ones still open.  made->version is the new one; with
+     * versions_are_records made->record too.  Not repeated by itself when an answer is lost: read the version first.
+     */
+    enum sck_code (*rotate)(struct sck_keeper *keeper, const struct sck_kek *kek, struct sck_kek_made *made,
+                            struct sck_err *err);
+    /* Newest version there is now (after a rotation whose answer was lost).  SCK_E_NOT_FOUND. */
+    enum sck_code (*newest)(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t *version,
+                            struct sck_err *err);
+    /* Versions below `oldest` shall open nothing any more (vault: min_decryption_version and trim). */
+    enum sck_code (*retire)(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t oldest,
                             struct sck_err *err);
     /*
      * Destroy the KEK and all its versions, then verify; `canary` is a blob wrapped under it before.  One that is gone
@@ -130,7 +186,7 @@ typedef enum sck_code (*sck_keeper_vault_open_fn)(const struct sck_keeper_vault_
 typedef enum sck_code (*sck_keeper_vault_prepare_fn)(struct sck_keeper *keeper, struct sck_err *err);
 
 /* The plug-in's one exported symbol is a `const struct sck_keeper_plugin scopekey_keeper_plugin`. */
-#define SCK_KEEPER_PLUGIN_VERSION 1
+#define SCK_KEEPER_PLUGIN_VERSION 2
 struct sck_keeper_plugin {
     unsigned version;
     sck_keeper_vault_open_fn vault_open;

@@ -110,6 +110,7 @@ sck_code_name(enum sck_code code)
     case SCK_E_DENIED:      return "not_permitted";
     case SCK_E_UNSUPPORTED: return "unsupported";
     case SCK_E_MEMORY:      return "out_of_memory";
+    case SCK_E_CANCELLED:   return "cancelled";
     case SCK_E_INTERNAL:    return "internal";
     }
     return "unknown";

@@ -32,6 +32,7 @@ enum sck_code {
     SCK_E_DENIED,       /* policy forbids it (scope wall, client rights, permissions) */
     SCK_E_UNSUPPORTED,  /* this token, build or key kind cannot do it */
     SCK_E_MEMORY,       /* out of memory */
+    SCK_E_CANCELLED,    /* the caller took it back: nothing was done */
     SCK_E_INTERNAL      /* a broken invariant: report it */
 };
 

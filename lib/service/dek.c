@@ -25,7 +25,7 @@ sck_dek_wrap(struct sck_engine *engine, const struct sck_kek_rec *kek, const str
     struct sck_wrapped w = {.keeper = (enum sck_keeper_kind)kek->keeper, .generation = kek->generation};
     const struct sck_kek ref = sck_kek_from_rec(kek);
     sck_buf_init(&blob, SCK_KEEPER_BLOB_MAX);
-    enum sck_code rc = sck_engine_keeper(engine, &keeper, err);
+    enum sck_code rc = sck_engine_keeper(engine, w.keeper, &keeper, err);
     if (rc == SCK_OK)
         rc = sck_context_hash(ctx, hash, err);
     if (rc == SCK_OK)
@@ -61,10 +61,7 @@ sck_dek_unwrap(struct sck_engine *engine, const struct sck_kek_rec *kek, const s
         return rc;
     if (w.generation != kek->generation || (uint32_t)w.keeper != kek->keeper)
         return sck_fail(err, SCK_E_CONTEXT, "the wrapped DEK belongs to another KEK");
-    rc = sck_engine_keeper(engine, &keeper, err);
-    if (rc == SCK_OK && keeper->ops->kind != w.keeper)
-        rc = sck_fail(err, SCK_E_CONFIG, "this DEK is kept by keeper %s, the configuration says %s",
-                      sck_keeper_kind_name(w.keeper), keeper->ops->name);
+    rc = sck_engine_keeper(engine, w.keeper, &keeper, err);
     if (rc == SCK_OK)
         rc = sck_context_hash(ctx, hash, err);
     if (rc == SCK_OK)

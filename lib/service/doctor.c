@@ -139,7 +139,7 @@ check_keeper(struct exam *x, struct sck_engine *engine)
     struct sck_keeper *keeper = NULL;
     struct sck_err err = SCK_ERR_INIT;
     x->area = "keeper";
-    if (!step(x, sck_engine_keeper(engine, &keeper, &err), &err, "the keeper is configured"))
+    if (!step(x, sck_engine_keeper(engine, sck_engine_keeper_kind(engine), &keeper, &err), &err, "the keeper is configured"))
         return;
     enum sck_code rc = keeper->ops->probe(keeper, from_room, x, &err);
     if (rc != SCK_OK && x->first == SCK_OK)
@@ -201,9 +201,9 @@ sck_service_ping(struct sck_service *service, int64_t *latency_us, struct sck_er
     sck_buf_init(&blob, SCK_KEEPER_BLOB_MAX);
     enum sck_code rc = sck_engine_catalog(engine, &catalog, err);
     if (rc == SCK_OK)
-        rc = sck_engine_keeper(engine, &keeper, err);
-    if (rc == SCK_OK)
         rc = sck_owner_get(engine, &files, false, &owner, &kek, err);
+    if (rc == SCK_OK)
+        rc = sck_engine_keeper(engine, (enum sck_keeper_kind)kek.keeper, &keeper, err);
     if (rc == SCK_OK)
         rc = sck_secret_new(SCK_PAYLOAD_LEN, &payload, err);
     if (rc == SCK_OK) {

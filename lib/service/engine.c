@@ -69,8 +69,10 @@ static void
 engine_free(struct sck_engine *e)
 {
     sck_ukey_cache_free(&e->cache);
-    if (e->keeper != NULL)
-        e->keeper->ops->close(e->keeper);
+    for (size_t i = 0; i < sizeof e->keepers / sizeof e->keepers[0]; i++) {
+        if (e->keepers[i] != NULL)
+            e->keepers[i]->ops->close(e->keepers[i]);
+    }
     sck_catalog_close(&e->catalog);
     sck_token_free(&e->token);
     sck_buf_clear(&e->catalog_spki);
@@ -283,24 +285,37 @@ sck_engine_catalog(struct sck_engine *engine, struct sck_catalog **out, struct s
     return SCK_OK;
 }
 
-enum sck_code
-sck_engine_keeper(struct sck_engine *engine, struct sck_keeper **out, struct sck_err *err)
+enum sck_keeper_kind
+sck_engine_keeper_kind(const struct sck_engine *engine)
 {
+    static const enum sck_keeper_kind kinds[] = {SCK_KEEPER_TOKEN, SCK_KEEPER_VAULT, SCK_KEEPER_AZURE,
+                                                 SCK_KEEPER_LOCAL};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (strcmp(engine->conf->keeper, sck_keeper_kind_name(kinds[i])) == 0)
+            return kinds[i];
+    }
+    return SCK_KEEPER_TOKEN;
+}
+
+enum sck_code
+sck_engine_keeper(struct sck_engine *engine, enum sck_keeper_kind kind, struct sck_keeper **out, struct sck_err *err)
+{
+    struct sck_keeper **slot = &engine->keepers[kind];
     pthread_mutex_lock(&engine->lock);
-    *out = engine->keeper;
+    *out = *slot;
     pthread_mutex_unlock(&engine->lock);
     if (*out != NULL)
         return SCK_OK;
     struct sck_keeper *mine = NULL;
-    enum sck_code rc = sck_open_keeper(engine->conf, engine->token, &mine, err);
+    enum sck_code rc = sck_open_keeper(engine->conf, kind, engine->token, &mine, err);
     if (rc != SCK_OK)
         return rc;
     pthread_mutex_lock(&engine->lock);
-    if (engine->keeper == NULL) {
-        engine->keeper = mine;
+    if (*slot == NULL) {
+        *slot = mine;
         mine = NULL;
     }
-    *out = engine->keeper;
+    *out = *slot;
     pthread_mutex_unlock(&engine->lock);
     if (mine != NULL)
         mine->ops->close(mine);

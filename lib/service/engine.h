@@ -27,7 +27,7 @@ struct sck_engine {
     pthread_mutex_t lock;
     struct sck_token *token;            /* made at once, loads nothing before it is used */
     struct sck_catalog *catalog;        /* opened at first use */
-    struct sck_keeper *keeper;          /* opened at first use */
+    struct sck_keeper *keepers[SCK_KEEPER_LOCAL + 1];   /* by enum sck_keeper_kind; each opened at first use */
     struct sck_pin_sources pins;
     sck_ask_pin_fn ask_pin;
     void *ask_pin_arg;
@@ -48,9 +48,14 @@ struct sck_service {
 /* Borrow the catalog, opened now if need be. */
 SCK_MUST_CHECK enum sck_code sck_engine_catalog(struct sck_engine *engine, struct sck_catalog **out,
                                                 struct sck_err *err);
-/* Borrow the keeper, opened now if need be. */
-SCK_MUST_CHECK enum sck_code sck_engine_keeper(struct sck_engine *engine, struct sck_keeper **out,
-                                               struct sck_err *err);
+/* The keeper that new KEKs are made at. */
+enum sck_keeper_kind sck_engine_keeper_kind(const struct sck_engine *engine);
+/*
+ * Borrow a keeper, opened now if need be: a set-up that was migrated has KEKs at more than one.
+ * SCK_E_CONFIG when the configuration does not say how to reach it.
+ */
+SCK_MUST_CHECK enum sck_code sck_engine_keeper(struct sck_engine *engine, enum sck_keeper_kind kind,
+                                               struct sck_keeper **out, struct sck_err *err);
 /* Log in to the token: from here on rows are checked by MAC. */
 SCK_MUST_CHECK enum sck_code sck_engine_login(struct sck_engine *engine, struct sck_err *err);
 /* Whether a login needs nobody at a keyboard. */
@@ -65,8 +70,8 @@ void sck_pem_format_spki(const uint8_t *spki, size_t len, struct sck_buf *out);
 /* ---- lib/service/open.c: the one place where the outside things are chosen ---- */
 SCK_MUST_CHECK enum sck_code sck_open_token(const struct sck_conf *conf, const char *lock_path, sck_pin_fn pin,
                                             void *arg, struct sck_token **out, struct sck_err *err);
-SCK_MUST_CHECK enum sck_code sck_open_keeper(const struct sck_conf *conf, struct sck_token *token,
-                                             struct sck_keeper **out, struct sck_err *err);
+SCK_MUST_CHECK enum sck_code sck_open_keeper(const struct sck_conf *conf, enum sck_keeper_kind kind,
+                                             struct sck_token *token, struct sck_keeper **out, struct sck_err *err);
 /* What the admin prepares at the keeper when a set-up is made. */
 SCK_MUST_CHECK enum sck_code sck_prepare_keeper(struct sck_keeper *keeper, struct sck_err *err);
 

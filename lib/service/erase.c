@@ -94,10 +94,7 @@ destroy_kek(struct job *job, struct sck_kek_rec *kek, struct sck_err *err)
     uint32_t version = 0;
     const struct sck_kek ref = sck_kek_from_rec(kek);
     sck_buf_init(&canary, SCK_KEEPER_BLOB_MAX);
-    enum sck_code rc = sck_engine_keeper(job->engine, &keeper, err);
-    if (rc == SCK_OK && (uint32_t)keeper->ops->kind != kek->keeper)
-        rc = sck_fail(err, SCK_E_CONFIG, "KEK %s is at keeper %s, the configuration says %s", kek->name,
-                      sck_keeper_kind_name((enum sck_keeper_kind)kek->keeper), keeper->ops->name);
+    enum sck_code rc = sck_engine_keeper(job->engine, (enum sck_keeper_kind)kek->keeper, &keeper, err);
     if (rc == SCK_OK) {
         make_canary(job, keeper, &ref, &canary, &version);
         rc = keeper->ops->erase(keeper, &ref, version, canary.data, canary.len, &job->facts.proof, err);

@@ -119,13 +119,25 @@ open_vault(const struct sck_conf *conf, struct sck_keeper **out, struct sck_err 
     return plugin->vault_open(&v, out, err);
 }
 
-enum sck_code
-sck_open_keeper(const struct sck_conf *conf, struct sck_token *token, struct sck_keeper **out, struct sck_err *err)
+static enum sck_code
+open_token_keeper(struct sck_token *token, struct sck_keeper **out, struct sck_err *err)
 {
-    if (strcmp(conf->keeper, "vault") == 0)
-        return open_vault(conf, out, err);
     const struct sck_keeper_token_fns fns = {token, kek_make, kek_load, kek_seal, kek_open, kek_release};
     return sck_keeper_token_open(&fns, 0, out, err);
+}
+
+enum sck_code
+sck_open_keeper(const struct sck_conf *conf, enum sck_keeper_kind kind, struct sck_token *token,
+                struct sck_keeper **out, struct sck_err *err)
+{
+    *out = NULL;
+    switch (kind) {
+    case SCK_KEEPER_TOKEN: return open_token_keeper(token, out, err);
+    case SCK_KEEPER_VAULT: return open_vault(conf, out, err);
+    case SCK_KEEPER_AZURE:
+    case SCK_KEEPER_LOCAL: break;
+    }
+    return sck_fail(err, SCK_E_CONFIG, "keeper %s is not part of this build", sck_keeper_kind_name(kind));
 }
 
 enum sck_code

@@ -263,7 +263,7 @@ sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const c
     owner_text(kind, wanted.ident, text);
     enum sck_code rc = sck_engine_catalog(engine, &catalog, err);
     if (rc == SCK_OK)
-        rc = sck_engine_keeper(engine, &keeper, err);
+        rc = sck_engine_keeper(engine, sck_engine_keeper_kind(engine), &keeper, err);
     if (rc == SCK_OK)
         rc = sck_tomb_generations(engine, (uint8_t)kind, id, id_len, &erased, err);
     if (rc == SCK_OK && erased > 0 && !again)

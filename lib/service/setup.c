@@ -270,7 +270,7 @@ populate(struct sck_setup_work *w, struct sck_service *service, struct sck_err *
         rc = make_catalog(engine, err);
     sck_fault_point("init.catalog");
     if (rc == SCK_OK)
-        rc = sck_engine_keeper(engine, &keeper, err);
+        rc = sck_engine_keeper(engine, sck_engine_keeper_kind(engine), &keeper, err);
     if (rc == SCK_OK)
         rc = sck_prepare_keeper(keeper, err);
     if (rc != SCK_OK)

@@ -27,6 +27,7 @@ every_code_has_its_answer(void **state)
         {SCK_E_IO, 503, "io", 5},
         {SCK_E_MEMORY, 503, "out_of_memory", 5},
         {SCK_E_BUSY, 504, "busy", 1},
+        {SCK_E_CANCELLED, 503, "cancelled", 1},
         {SCK_E_CONFIG, 500, "configuration", 0},
         {SCK_E_INTEGRITY, 500, "integrity", 0},
         {SCK_E_INTERNAL, 500, "internal", 0},
