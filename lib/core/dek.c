@@ -54,6 +54,13 @@ sck_payload_decode(const uint8_t *payload, size_t len, const uint8_t context_has
     return sck_secret_from(payload + 8, SCK_DEK_LEN, dek, err);
 }
 
+/* Bytes behind the blob that its length does not count. */
+static size_t
+trailer(enum sck_keeper_kind keeper)
+{
+    return keeper == SCK_KEEPER_AZURE ? SCK_SHA256_LEN : 0;
+}
+
 /* What is wrong with the fields, or NULL. */
 static const char *
 wrapped_fault(const struct sck_wrapped *w)
@@ -62,7 +69,7 @@ wrapped_fault(const struct sck_wrapped *w)
         return "unknown keeper";
     if (w->generation == 0 || w->kek_version == 0)
         return "generations and KEK versions start at 1";
-    if (w->blob_len == 0 || w->blob_len > SCK_KEEPER_BLOB_MAX)
+    if (w->blob_len <= trailer(w->keeper) || w->blob_len > SCK_KEEPER_BLOB_MAX)
         return "the keeper's blob is empty or too long";
     return NULL;
 }
@@ -77,10 +84,8 @@ sck_wrapped_encode(const struct sck_wrapped *w, struct sck_buf *out, struct sck_
     sck_buf_put_u8(out, (uint8_t)w->keeper);
     sck_buf_put_u32(out, w->generation);
     sck_buf_put_u32(out, w->kek_version);
-    sck_buf_put_u16(out, (uint16_t)w->blob_len);
+    sck_buf_put_u16(out, (uint16_t)(w->blob_len - trailer(w->keeper)));
     sck_buf_put(out, w->blob, w->blob_len);
-    if (w->keeper == SCK_KEEPER_AZURE)
-        sck_buf_put(out, w->mac, sizeof w->mac);
     return sck_buf_check(out, "wrapped DEK", err);
 }
 
@@ -95,15 +100,13 @@ sck_wrapped_decode(const uint8_t *data, size_t len, struct sck_wrapped *out, str
     out->generation = sck_read_u32(&r);
     out->kek_version = sck_read_u32(&r);
     out->blob_len = sck_read_u16(&r);
+    out->blob_len += trailer(out->keeper);
     const uint8_t *blob = sck_read(&r, out->blob_len);
-    const uint8_t *mac = out->keeper == SCK_KEEPER_AZURE ? sck_read(&r, sizeof out->mac) : NULL;
     const char *fault = sck_reader_is_done(&r) ? wrapped_fault(out) : "it is cut short, or something follows it";
     if (fault != NULL) {
         memset(out, 0, sizeof *out);
         return sck_fail(err, SCK_E_AUTHENTIC, "wrapped DEK: %s", fault);
     }
     memcpy(out->blob, blob, out->blob_len);
-    if (mac != NULL)
-        memcpy(out->mac, mac, sizeof out->mac);
     return SCK_OK;
 }

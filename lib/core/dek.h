@@ -31,14 +31,13 @@ struct sck_wrapped {
     enum sck_keeper_kind keeper;
     uint32_t generation;
     uint32_t kek_version;
-    uint8_t blob[SCK_KEEPER_BLOB_MAX];
+    uint8_t blob[SCK_KEEPER_BLOB_MAX];  /* what the keeper made; of keeper azure its last 32 bytes are the HMAC */
     size_t blob_len;
-    uint8_t mac[SCK_SHA256_LEN];    /* keeper azure only */
 };
 
 /*
- * 01 ‖ keeper ‖ u32 generation ‖ u32 version ‖ u16 length ‖ blob [‖ HMAC].
- * SCK_E_USAGE when a field is out of range: generation and version start at 1, the blob is not empty.
+ * 01 ‖ keeper ‖ u32 generation ‖ u32 version ‖ u16 length ‖ blob; the length does not count the HMAC of keeper azure.
+ * SCK_E_USAGE when a field is out of range: generation and version start at 1, the blob is not empty without the HMAC.
  */
 SCK_MUST_CHECK enum sck_code sck_wrapped_encode(const struct sck_wrapped *w, struct sck_buf *out,
                                                 struct sck_err *err);

@@ -70,10 +70,9 @@ random_wrapped(struct prop *p, struct sck_wrapped *w)
     w->keeper = (enum sck_keeper_kind)(1 + prop_below(p, 4));
     w->generation = 1 + prop_below(p, UINT32_MAX);
     w->kek_version = 1 + prop_below(p, UINT32_MAX);
-    w->blob_len = 1 + prop_below(p, prop_below(p, 20) == 0 ? SCK_KEEPER_BLOB_MAX : 120);
+    uint32_t least = w->keeper == SCK_KEEPER_AZURE ? SCK_SHA256_LEN + 1 : 1;
+    w->blob_len = least + prop_below(p, prop_below(p, 20) == 0 ? SCK_KEEPER_BLOB_MAX + 1 - least : 120);
     prop_bytes(p, w->blob, w->blob_len);
-    if (w->keeper == SCK_KEEPER_AZURE)
-        prop_bytes(p, w->mac, sizeof w->mac);
 }
 
 static void
@@ -140,6 +139,9 @@ malformed_wrapped_deks_are_refused(void **state)
 #undef REFUSED
     const uint8_t empty[] = {1, 2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0};
     EXPECT_FAIL(sck_wrapped_decode(empty, sizeof empty, &w, &err), SCK_E_AUTHENTIC,
+                "wrapped DEK: the keeper's blob is empty or too long");
+    uint8_t mac_alone[sizeof empty + SCK_SHA256_LEN] = {1, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0};
+    EXPECT_FAIL(sck_wrapped_decode(mac_alone, sizeof mac_alone, &w, &err), SCK_E_AUTHENTIC,
                 "wrapped DEK: the keeper's blob is empty or too long");
     struct sck_buf buf;
     sck_buf_init(&buf, SCK_WRAPPED_MAX);

@@ -279,7 +279,8 @@ wrapped_deks(void **state)
     put_wdek_input(4, &input);
     sck_buf_put(&input, azure.blob, azure.blob_len);
     expect_buf("wdek_mac_input", &input);
-    expect_hmac(NULL, in.mac_key, &input, azure.mac);
+    expect_hmac(NULL, in.mac_key, &input, azure.blob + azure.blob_len);
+    azure.blob_len += SCK_SHA256_LEN;
     expect_wrapped("wrapped_azure", &azure);
     sck_buf_clear(&input);
 }
