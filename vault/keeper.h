@@ -70,6 +70,16 @@ struct sck_keeper_work {
     void *state;                        /* the keeper's, while under way */
 };
 
+/* How a keeper does now, for `scopekey keeper status`.  What is not known or does not apply is "" or -1. */
+struct sck_keeper_status {
+    char where[768];            /* URL and mount, path of the file, ... */
+    char version[64];           /* of the server or the format */
+    int sealed;                 /* 0 no, 1 yes */
+    int64_t token_ttl_s;        /* what is left of the data credential, seconds */
+    int64_t admin_ttl_s;        /* the same of the admin credential */
+    char breaker[16];           /* "closed", "open" or "half-open" */
+};
+
 struct sck_keeper;
 
 struct sck_keeper_ops {
@@ -127,6 +137,11 @@ struct sck_keeper_ops {
     /* Is it there, may we do what we must, may we do more than we should: one report per finding, `cure` NULL when well. */
     enum sck_code (*probe)(struct sck_keeper *keeper, void (*report)(void *arg, const char *what, const char *cure),
                            void *arg, struct sck_err *err);
+    /*
+     * Look once, without repeating anything; `out` was filled with "" and -1.  On failure it holds what is known
+     * nevertheless.  NULL: there is nothing to say.
+     */
+    enum sck_code (*status)(struct sck_keeper *keeper, struct sck_keeper_status *out, struct sck_err *err);
     /* Forget cached handles of a KEK (or of all: NULL). */
     void (*forget)(struct sck_keeper *keeper, const char *name);
     /* End calls, wipe credentials, free. */
@@ -136,6 +151,9 @@ struct sck_keeper_ops {
 struct sck_keeper {
     const struct sck_keeper_ops *ops;
 };
+
+/* For keepers without batches, `run`: one item after the other by wrap and unwrap; rewrap is both, in locked memory. */
+SCK_MUST_CHECK enum sck_code sck_keeper_run_each(struct sck_keeper *keeper, struct sck_keeper_work *work);
 
 /*
  * ---- keeper token: AES-GCM in the HSM.  What it needs of the token comes in as functions (lib/service/open.c). ----
@@ -186,7 +204,7 @@ typedef enum sck_code (*sck_keeper_vault_open_fn)(const struct sck_keeper_vault_
 typedef enum sck_code (*sck_keeper_vault_prepare_fn)(struct sck_keeper *keeper, struct sck_err *err);
 
 /* The plug-in's one exported symbol is a `const struct sck_keeper_plugin scopekey_keeper_plugin`. */
-#define SCK_KEEPER_PLUGIN_VERSION 2
+#define SCK_KEEPER_PLUGIN_VERSION 3
 struct sck_keeper_plugin {
     unsigned version;
     sck_keeper_vault_open_fn vault_open;

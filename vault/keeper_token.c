@@ -219,17 +219,6 @@ token_create(struct sck_keeper *keeper, const char *name, uint32_t generation, s
     return rc;
 }
 
-/* What binds a wrapped DEK to its KEK: "wdek/v1" ‖ KEK name ‖ u32 version (docs/formats.md).  Returns the length. */
-static size_t
-blob_aad(const char *name, uint32_t version, uint8_t out[7 + SCK_KEK_NAME_MAX + 4])
-{
-    size_t len = strlen(name);
-    memcpy(out, "wdek/v1", 7);
-    memcpy(out + 7, name, len);
-    sck_be32(out + 7 + len, version);
-    return 7 + len + 4;
-}
-
 static enum sck_code
 token_wrap(struct sck_keeper *keeper, const struct sck_kek *kek, const struct sck_secret *payload,
            struct sck_buf *blob, uint32_t *version, struct sck_err *err)
@@ -237,7 +226,7 @@ token_wrap(struct sck_keeper *keeper, const struct sck_kek *kek, const struct sc
     struct token_keeper *k = of(keeper);
     struct loaded *l = NULL;
     uint8_t sealed[BLOB_LEN];
-    uint8_t aad[7 + SCK_KEK_NAME_MAX + 4];
+    uint8_t aad[SCK_WDEK_AAD_MAX];
     *version = 0;
     if (payload->len != SCK_PAYLOAD_LEN)
         return sck_fail(err, SCK_E_USAGE, "keeper token: a payload has %d bytes, not %zu", SCK_PAYLOAD_LEN,
@@ -245,7 +234,7 @@ token_wrap(struct sck_keeper *keeper, const struct sck_kek *kek, const struct sc
     enum sck_code rc = get(k, kek, &l, err);
     if (rc != SCK_OK)
         return rc;
-    size_t aad_len = blob_aad(kek->name, kek->version, aad);
+    size_t aad_len = sck_wdek_aad(kek->name, kek->version, aad);
     rc = sck_random(sealed, SCK_GCM_NONCE_LEN, err);
     if (rc == SCK_OK)
         rc = k->fns.seal(l->key, sealed, aad, aad_len, payload->data, payload->len, sealed + SCK_GCM_NONCE_LEN,
@@ -266,7 +255,7 @@ token_unwrap(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t vers
 {
     struct token_keeper *k = of(keeper);
     struct loaded *l = NULL;
-    uint8_t aad[7 + SCK_KEK_NAME_MAX + 4];
+    uint8_t aad[SCK_WDEK_AAD_MAX];
     *payload = NULL;
     if (blob_len != BLOB_LEN)
         return sck_fail(err, SCK_E_AUTHENTIC, "keeper token: a wrapped DEK has %d bytes, not %zu", (int)BLOB_LEN,
@@ -274,7 +263,7 @@ token_unwrap(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t vers
     enum sck_code rc = get(k, kek, &l, err);
     if (rc != SCK_OK)
         return rc;
-    size_t aad_len = blob_aad(kek->name, version, aad);
+    size_t aad_len = sck_wdek_aad(kek->name, version, aad);
     struct sck_secret *plain = NULL;
     rc = sck_secret_new(SCK_PAYLOAD_LEN, &plain, err);
     if (rc == SCK_OK)
@@ -376,6 +365,7 @@ static const struct sck_keeper_ops token_ops = {
     .create = token_create,
     .wrap = token_wrap,
     .unwrap = token_unwrap,
+    .run = sck_keeper_run_each,
     .erase = token_erase,
     .probe = token_probe,
     .forget = token_forget,

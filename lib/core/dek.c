@@ -110,3 +110,13 @@ sck_wrapped_decode(const uint8_t *data, size_t len, struct sck_wrapped *out, str
     memcpy(out->blob, blob, out->blob_len);
     return SCK_OK;
 }
+
+size_t
+sck_wdek_aad(const char *name, uint32_t version, uint8_t out[SCK_WDEK_AAD_MAX])
+{
+    size_t len = strnlen(name, SCK_WDEK_AAD_MAX - 7 - 4);
+    memcpy(out, "wdek/v1", 7);
+    memcpy(out + 7, name, len);
+    sck_be32(out + 7 + len, version);
+    return 7 + len + 4;
+}

@@ -27,6 +27,13 @@ SCK_MUST_CHECK enum sck_code sck_payload_decode(const uint8_t *payload, size_t l
                                                 const uint8_t context_hash[SCK_SHA256_LEN],
                                                 struct sck_secret **dek, struct sck_err *err);
 
+#define SCK_WDEK_AAD_MAX (7 + 120 + 4)
+/*
+ * What binds a DEK that AES-GCM wraps to its KEK: "wdek/v1" ‖ KEK name ‖ u32 version.  `name` is a legal one (at most
+ * SCK_KEK_NAME_MAX bytes).  Returns the length.
+ */
+size_t sck_wdek_aad(const char *name, uint32_t version, uint8_t out[SCK_WDEK_AAD_MAX]);
+
 struct sck_wrapped {
     enum sck_keeper_kind keeper;
     uint32_t generation;

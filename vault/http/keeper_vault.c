@@ -52,6 +52,7 @@ static const struct sck_keeper_ops vault_ops = {
     .unwrap = sck_transit_unwrap,
     .erase = sck_transit_erase,
     .probe = sck_transit_probe,
+    .status = sck_transit_status,
     .forget = vault_forget,
     .close = vault_close,
 };

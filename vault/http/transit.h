@@ -59,6 +59,7 @@ enum sck_code sck_transit_erase(struct sck_keeper *keeper, const struct sck_kek 
 enum sck_code sck_transit_probe(struct sck_keeper *keeper,
                                 void (*report)(void *arg, const char *what, const char *cure), void *arg,
                                 struct sck_err *err);
+enum sck_code sck_transit_status(struct sck_keeper *keeper, struct sck_keeper_status *out, struct sck_err *err);
 /* sck_keeper_vault_prepare_fn */
 enum sck_code sck_transit_prepare(struct sck_keeper *keeper, struct sck_err *err);
 /* The mount is there and is transit.  SCK_E_CONFIG. */
