@@ -4,7 +4,7 @@
  *   vault_live PLUGIN open | prepare | probe | create NAME | wrap NAME | unwrap NAME VERSION BLOB |
  *              erase NAME VERSION [BLOB] | storm NAME THREADS MS | fork NAME
  * The configuration comes from the environment: URL, MOUNT, NAMESPACE, TOKEN_FILE, ADMIN_TOKEN_FILE, CA_FILE,
- * INSECURE_HTTP, INSECURE_SKIP_VERIFY, MAX_RETRIES, DEADLINE_MS; LOG=1 logs to standard error.
+ * INSECURE_HTTP, INSECURE_SKIP_VERIFY, MAX_RETRIES, DEADLINE_MS, REQUEST_TIMEOUT_MS, RETRY_BACKOFF_MS; LOG=1 logs to standard error.
  * Prints what came out, or "<code>: <message>" and exits 1.
  */
 #include "lib/base/clock.h"
@@ -232,6 +232,8 @@ main(int argc, char **argv)
         .insecure_skip_verify = getenv("INSECURE_SKIP_VERIFY") != NULL,
         .max_retries = (unsigned)atoi(setting("MAX_RETRIES", "3")),
         .deadline_ms = atoi(setting("DEADLINE_MS", "0")),
+        .request_timeout_ms = atoi(setting("REQUEST_TIMEOUT_MS", "0")),
+        .retry_backoff_ms = atoi(setting("RETRY_BACKOFF_MS", "0")),
     };
     if (getenv("LOG") != NULL)
         sck_log_setup(2, SCK_LOG_DEBUG, SCK_LOG_TEXT);
