@@ -149,7 +149,8 @@ end(struct sck_keeper *k)
     k->ops->close(k);
 }
 
-#define BLOB "vault:v1:BnzUyzf4+6KMSXQinV4GYvFBFALs5yfE9u4pKQmJBA=="
+#define BLOB "vault:v1:CzBVep/E6Q4zWH2ix+wRNluApcrvFDleg6jN8hc8YYar0PUaP2SJrtP4HUJnjLHW+yBF" \
+             "ao+02f4jSG2St9wBJktwlbrfBClOc5i94gcsUXabwOUKL1R5nsPoDTJXfKHG6xA1Wg=="
 #define WRAP "POST transit/encrypt/sk--a data"
 #define UNWRAP "POST transit/decrypt/sk--a data"
 #define READ "GET transit/keys/sk--a admin"

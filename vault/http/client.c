@@ -124,6 +124,19 @@ take_body(char *data, size_t size, size_t count, void *arg)
     return len;
 }
 
+/* libcurl 7.88 takes headers that end in the middle for whole ones. */
+static size_t
+see_header(char *data, size_t size, size_t count, void *arg)
+{
+    struct sck_http_reply *reply = arg;
+    size_t len = size * count;
+    if (len > 5 && memcmp(data, "HTTP/", 5) == 0)
+        reply->headed = false;
+    else if (len == 2 && memcmp(data, "\r\n", 2) == 0)
+        reply->headed = true;
+    return len;
+}
+
 static CURLcode
 harden_tls(CURL *easy, void *ssl_ctx, void *arg)
 {
@@ -293,9 +306,13 @@ exchange_on(struct sck_http *http, struct sck_slot *slot, CURL *easy, const stru
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, why);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, reply);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, see_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, reply);
     if (set_request(easy, request, &headers)) {
         pipe_block(&before, &pending);
         CURLcode rc = drive(slot->multi, easy);
+        if (rc == CURLE_OK && !reply->headed)
+            rc = CURLE_PARTIAL_FILE;
         pipe_restore(&before, pending);
         if (reply->net != SCK_NET_OVERSIZE)
             reply->net = net_of(rc);

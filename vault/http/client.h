@@ -35,6 +35,7 @@ struct sck_http_reply {
     struct sck_secret *body;        /* owned; NULL when empty */
     size_t body_len;
     int64_t retry_after_ms;         /* 0: the server did not say */
+    bool headed;                    /* the headers came to their end */
     char detail[256];               /* why there was no answer, or "" */
 };
 

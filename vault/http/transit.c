@@ -291,6 +291,18 @@ sck_transit_is_missing(const struct sck_transit *t, bool *missing, struct sck_er
     return rc;
 }
 
+/* A cut one would be found out only when it is needed.  Base64 of nonce[12], ciphertext and tag[16] (aes256-gcm96). */
+static bool
+is_of_payload(struct sck_json ciphertext)
+{
+    enum { SEALED_LEN = 12 + SCK_PAYLOAD_LEN + 16, SEALED_B64 = (SEALED_LEN + 2) / 3 * 4, PADDING = 2 };
+    size_t head = 0, len = ciphertext.len;
+    const char *text = ciphertext.at;
+    for (unsigned colons = 0; head < len && colons < 2; head++)
+        colons += text[head] == ':';
+    return len - head == SEALED_B64 && memcmp(text + len - PADDING, "==", PADDING) == 0 && text[len - PADDING - 1] != '=';
+}
+
 static enum sck_code
 take_ciphertext(const struct sck_vault_call *call, struct sck_json data, struct sck_buf *blob, uint32_t *version,
                 struct sck_err *err)
@@ -299,7 +311,7 @@ take_ciphertext(const struct sck_vault_call *call, struct sck_json data, struct 
     uint64_t key_version = 0;
     uint32_t found = ciphertext.kind == SCK_JSON_STRING ? blob_version(ciphertext.at, ciphertext.len) : 0;
     if (found == 0 || !sck_json_u64(sck_json_get(data, "key_version"), UINT32_MAX, &key_version) ||
-        key_version != found)
+        key_version != found || !is_of_payload(ciphertext))
         return sck_vault_strange(call, "a ciphertext and its key_version", err);
     sck_buf_put(blob, ciphertext.at, ciphertext.len);
     *version = found;
