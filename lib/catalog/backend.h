@@ -57,6 +57,10 @@ struct sck_backend {
 
     /* Leave no deleted byte in what belongs to the database. */
     enum sck_code (*scrub)(struct sck_db *db, struct sck_err *err);
+    /* Write a consistent copy to the new file `path` (0600, synced).  SCK_E_EXISTS, SCK_E_IO. */
+    enum sck_code (*copy)(struct sck_db *db, const char *path, struct sck_err *err);
+    /* As sck_catalog_place(). */
+    enum sck_code (*place)(const char *path, const char *fresh, const char *aside, bool *kept, struct sck_err *err);
     /* Check the database's own structure; calls `report` per problem. */
     enum sck_code (*check)(struct sck_db *db, void (*report)(void *arg, const char *problem), void *arg,
                            struct sck_err *err);

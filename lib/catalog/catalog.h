@@ -25,6 +25,9 @@ enum sck_table {
     SCK_TABLE_TOMBS,
     SCK_TABLE_RECEIPTS,
     SCK_TABLE_FILES,
+    SCK_TABLE_EPOCHS,
+    SCK_TABLE_BACKUPS,
+    SCK_TABLE_PLEDGES,
     SCK_TABLE_SETUP
 };
 
@@ -105,9 +108,16 @@ enum sck_query {
     SCK_TOMB_LAST,              /* tombs: the highest seq */
     SCK_BY_RECEIPT,             /* receipts: hash */
     SCK_BY_RECEIPT_ID,          /* receipts: id */
+    SCK_RECEIPTS_ALL,           /* receipts: hash above, in order of hash */
     SCK_BY_FILE,                /* files: file_id, dek_id */
     SCK_FILES_OF_ID,            /* files: file_id; newest first */
     SCK_FILES_OF_OWNER,         /* files: owner_id, id above, in order of id */
+    SCK_BY_EPOCH,               /* epochs: number */
+    SCK_EPOCHS_ALL,             /* epochs: number above, in order of number */
+    SCK_BY_BACKUP,              /* backups: id */
+    SCK_BACKUPS_ALL,            /* backups: id above, in order of id (which is the order of their making) */
+    SCK_BY_PLEDGE,              /* pledges: hash */
+    SCK_PLEDGES_ALL,            /* pledges: hash above, in order of hash */
     SCK_BY_SETUP                /* setup: id */
 };
 
@@ -153,6 +163,18 @@ SCK_MUST_CHECK enum sck_code sck_catalog_count(struct sck_catalog *catalog, enum
  * wal_checkpoint(TRUNCATE) until it succeeds or `timeout_ms` is over: SCK_E_BUSY).
  */
 SCK_MUST_CHECK enum sck_code sck_catalog_scrub(struct sck_catalog *catalog, int64_t timeout_ms,
+                                               struct sck_err *err);
+/*
+ * Write a consistent copy of the whole catalog to `path` (new, 0600, synced), while others go on using it; the copy
+ * is one file that needs no log.  SCK_E_EXISTS, SCK_E_IO, SCK_E_BUSY.  Not inside a transaction.
+ */
+SCK_MUST_CHECK enum sck_code sck_catalog_copy(struct sck_catalog *catalog, const char *path, struct sck_err *err);
+/*
+ * Put the file `fresh` (a copy, in the same directory) in the place of the catalog at `path`, which nobody may have
+ * open: one rename, so that a crash leaves the one or the other.  What was there stays as `aside` (*kept), which must
+ * not be there yet.  SCK_E_BUSY: a process uses the catalog.  SCK_E_EXISTS, SCK_E_IO.
+ */
+SCK_MUST_CHECK enum sck_code sck_catalog_place(const char *path, const char *fresh, const char *aside, bool *kept,
                                                struct sck_err *err);
 /* Check every row's MAC and the file's structure; calls `report` per problem.  SCK_E_INTEGRITY when there was one. */
 SCK_MUST_CHECK enum sck_code sck_catalog_verify(struct sck_catalog *catalog,

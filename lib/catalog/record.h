@@ -110,6 +110,50 @@ struct sck_file_rec {
     struct sck_buf path;        /* where it was written, a hint for people; may be empty */
 };
 
+/* An epoch key of the token (keeper token).  A set-up without rows has one: 1, current. */
+enum sck_epoch_state {
+    SCK_EPOCH_MAKING = 1,       /* its key may or may not be on the token; nothing is under it */
+    SCK_EPOCH_CURRENT = 2,
+    SCK_EPOCH_MOVING = 3,       /* a later one is current; records are still under this one */
+    SCK_EPOCH_WAITING = 4,      /* no living record is under it; its key is there for the sake of backups */
+    SCK_EPOCH_DESTROYING = 5,
+    SCK_EPOCH_DESTROYED = 6
+};
+struct sck_epoch_rec {
+    uint32_t number;            /* from 1 */
+    uint32_t state;
+    int64_t created_s;
+    int64_t moved_s;            /* when the last living record left it; 0 */
+    int64_t destroyed_s;        /* 0 */
+    int64_t messages;           /* records sealed under it, counted before they are */
+};
+
+/* A copy of the catalog that was registered. */
+enum sck_backup_state { SCK_BACKUP_MAKING = 1, SCK_BACKUP_MADE = 2, SCK_BACKUP_CONFIRMED = 3 };
+struct sck_backup_rec {
+    uint8_t id[16];
+    uint32_t state;
+    uint32_t epoch;             /* the oldest epoch that living records in it need */
+    int64_t generation;         /* of the catalog that was copied */
+    int64_t tombstones;
+    int64_t created_s;
+    int64_t expires_s;          /* not later it is to be destroyed; it may open nothing any more */
+    int64_t confirmed_s;        /* 0: never read back */
+    int64_t size;               /* bytes */
+    uint8_t sha256[32];         /* of the copy */
+    struct sck_buf path;        /* where it was written, a hint for people */
+};
+
+/* An erasure whose receipt says `scheduled`, and what it waits for. */
+struct sck_pledge_rec {
+    uint8_t hash[32];           /* of the tombstone */
+    uint32_t epoch;             /* the epochs up to this one are to be destroyed; 0: none */
+    int64_t effective_s;        /* the keeper's own date; 0: none */
+    uint32_t serial;            /* a file: KEK rows of its owner up to this serial are to be destroyed; 0: none */
+    int64_t owner_id;           /* a file's owner; 0 */
+    int64_t created_s;
+};
+
 /* What this set-up is; one row. */
 struct sck_setup_rec {
     int64_t id;                 /* 1 */

@@ -216,5 +216,7 @@ const struct sck_backend sck_backend_sqlite = {
     .version_get = version_get,
     .version_set = version_set,
     .scrub = sck_sqlite_scrub,
+    .copy = sck_sqlite_copy,
+    .place = sck_sqlite_place,
     .check = check,
 };

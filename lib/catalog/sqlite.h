@@ -25,7 +25,7 @@ enum sck_code sck_sqlite_fail(sqlite3 *handle, int rc, const char *path, const c
 SCK_MUST_CHECK enum sck_code sck_sqlite_pragma_get(struct sck_db *db, const char *sql, int64_t *value,
                                                    struct sck_err *err);
 
-enum { SCK_SQLITE_STEPS = 1 };
+enum { SCK_SQLITE_STEPS = 2 };
 extern const struct sck_schema_step sck_sqlite_steps[SCK_SQLITE_STEPS];
 
 /* struct sck_backend: create, open, close, drop (sqlite_file.c). */
@@ -34,6 +34,9 @@ enum sck_code sck_sqlite_open(const char *where, struct sck_db **db, struct sck_
 void sck_sqlite_close(struct sck_db **db);
 void sck_sqlite_drop(struct sck_db **db);
 enum sck_code sck_sqlite_scrub(struct sck_db *db, struct sck_err *err);
+enum sck_code sck_sqlite_copy(struct sck_db *db, const char *path, struct sck_err *err);
+enum sck_code sck_sqlite_place(const char *path, const char *fresh, const char *aside, bool *kept,
+                               struct sck_err *err);
 enum sck_code sck_sqlite_script(struct sck_db *db, const char *sql, struct sck_err *err);
 
 #endif

@@ -54,6 +54,23 @@ static const char version_1[] =
     " id INTEGER PRIMARY KEY, catalog_id BLOB NOT NULL, environment TEXT NOT NULL, created_s INTEGER NOT NULL,"
     " generation INTEGER NOT NULL, tombstones INTEGER NOT NULL, mac BLOB NOT NULL) STRICT;";
 
+/* Epochs, backups, and erasures that are to be completed later. */
+static const char version_2[] =
+    "CREATE TABLE epochs ("
+    " number INTEGER PRIMARY KEY, state INTEGER NOT NULL, created_s INTEGER NOT NULL, moved_s INTEGER NOT NULL,"
+    " destroyed_s INTEGER NOT NULL, messages INTEGER NOT NULL, mac BLOB NOT NULL) STRICT;"
+
+    "CREATE TABLE backups ("
+    " id BLOB NOT NULL PRIMARY KEY, state INTEGER NOT NULL, epoch INTEGER NOT NULL, generation INTEGER NOT NULL,"
+    " tombstones INTEGER NOT NULL, created_s INTEGER NOT NULL, expires_s INTEGER NOT NULL,"
+    " confirmed_s INTEGER NOT NULL, size INTEGER NOT NULL, sha256 BLOB NOT NULL, path BLOB NOT NULL,"
+    " mac BLOB NOT NULL) STRICT;"
+
+    "CREATE TABLE pledges ("
+    " hash BLOB NOT NULL PRIMARY KEY, epoch INTEGER NOT NULL, effective_s INTEGER NOT NULL, serial INTEGER NOT NULL,"
+    " owner_id INTEGER NOT NULL, created_s INTEGER NOT NULL, mac BLOB NOT NULL) STRICT;";
+
 const struct sck_schema_step sck_sqlite_steps[SCK_SQLITE_STEPS] = {
     {1, version_1},
+    {2, version_2},
 };

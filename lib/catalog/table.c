@@ -99,6 +99,38 @@ static const struct sck_column files[] = {
     COLUMN(sck_file_rec, path, "path", BUF, 0),
 };
 
+static const struct sck_column epochs[] = {
+    COLUMN(sck_epoch_rec, number, "number", U32, SCK_COLUMN_KEY),
+    COLUMN(sck_epoch_rec, state, "state", U32, 0),
+    COLUMN(sck_epoch_rec, created_s, "created_s", I64, 0),
+    COLUMN(sck_epoch_rec, moved_s, "moved_s", I64, 0),
+    COLUMN(sck_epoch_rec, destroyed_s, "destroyed_s", I64, 0),
+    COLUMN(sck_epoch_rec, messages, "messages", I64, 0),
+};
+
+static const struct sck_column backups[] = {
+    COLUMN(sck_backup_rec, id, "id", BYTES, SCK_COLUMN_KEY),
+    COLUMN(sck_backup_rec, state, "state", U32, 0),
+    COLUMN(sck_backup_rec, epoch, "epoch", U32, 0),
+    COLUMN(sck_backup_rec, generation, "generation", I64, 0),
+    COLUMN(sck_backup_rec, tombstones, "tombstones", I64, 0),
+    COLUMN(sck_backup_rec, created_s, "created_s", I64, 0),
+    COLUMN(sck_backup_rec, expires_s, "expires_s", I64, 0),
+    COLUMN(sck_backup_rec, confirmed_s, "confirmed_s", I64, 0),
+    COLUMN(sck_backup_rec, size, "size", I64, 0),
+    COLUMN(sck_backup_rec, sha256, "sha256", BYTES, 0),
+    COLUMN(sck_backup_rec, path, "path", BUF, 0),
+};
+
+static const struct sck_column pledges[] = {
+    COLUMN(sck_pledge_rec, hash, "hash", BYTES, SCK_COLUMN_KEY),
+    COLUMN(sck_pledge_rec, epoch, "epoch", U32, 0),
+    COLUMN(sck_pledge_rec, effective_s, "effective_s", I64, 0),
+    COLUMN(sck_pledge_rec, serial, "serial", U32, 0),
+    COLUMN(sck_pledge_rec, owner_id, "owner_id", I64, 0),
+    COLUMN(sck_pledge_rec, created_s, "created_s", I64, 0),
+};
+
 static const struct sck_column setup[] = {
     COLUMN(sck_setup_rec, id, "id", I64, SCK_COLUMN_KEY),
     COLUMN(sck_setup_rec, catalog_id, "catalog_id", BYTES, 0),
@@ -116,6 +148,9 @@ static const struct sck_table_desc tables[SCK_TABLE_COUNT] = {
     [SCK_TABLE_TOMBS] = TABLE("tombs", sck_tomb_rec, tombs),
     [SCK_TABLE_RECEIPTS] = TABLE("receipts", sck_receipt_rec, receipts),
     [SCK_TABLE_FILES] = TABLE("file_keys", sck_file_rec, files),
+    [SCK_TABLE_EPOCHS] = TABLE("epochs", sck_epoch_rec, epochs),
+    [SCK_TABLE_BACKUPS] = TABLE("backups", sck_backup_rec, backups),
+    [SCK_TABLE_PLEDGES] = TABLE("pledges", sck_pledge_rec, pledges),
     [SCK_TABLE_SETUP] = TABLE("setup", sck_setup_rec, setup),
 };
 
@@ -140,9 +175,16 @@ static const struct sck_query_desc queries[SCK_QUERY_COUNT] = {
     [SCK_TOMB_LAST] = {SCK_TABLE_TOMBS, NULL, {NULL}, "seq", true, false},
     [SCK_BY_RECEIPT] = {SCK_TABLE_RECEIPTS, NULL, {"hash"}, NULL, false, false},
     [SCK_BY_RECEIPT_ID] = {SCK_TABLE_RECEIPTS, NULL, {"id"}, NULL, false, false},
+    [SCK_RECEIPTS_ALL] = {SCK_TABLE_RECEIPTS, NULL, {NULL}, "hash", false, true},
     [SCK_BY_FILE] = {SCK_TABLE_FILES, NULL, {"file_id", "dek_id"}, NULL, false, false},
     [SCK_FILES_OF_ID] = {SCK_TABLE_FILES, NULL, {"file_id"}, "id", true, false},
     [SCK_FILES_OF_OWNER] = {SCK_TABLE_FILES, NULL, {"owner_id"}, "id", false, true},
+    [SCK_BY_EPOCH] = {SCK_TABLE_EPOCHS, NULL, {"number"}, NULL, false, false},
+    [SCK_EPOCHS_ALL] = {SCK_TABLE_EPOCHS, NULL, {NULL}, "number", false, true},
+    [SCK_BY_BACKUP] = {SCK_TABLE_BACKUPS, NULL, {"id"}, NULL, false, false},
+    [SCK_BACKUPS_ALL] = {SCK_TABLE_BACKUPS, NULL, {NULL}, "id", false, true},
+    [SCK_BY_PLEDGE] = {SCK_TABLE_PLEDGES, NULL, {"hash"}, NULL, false, false},
+    [SCK_PLEDGES_ALL] = {SCK_TABLE_PLEDGES, NULL, {NULL}, "hash", false, true},
     [SCK_BY_SETUP] = {SCK_TABLE_SETUP, NULL, {"id"}, NULL, false, false},
 };
 

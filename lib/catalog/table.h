@@ -69,6 +69,9 @@ union sck_any_record {
     struct sck_tomb_rec tomb;
     struct sck_receipt_rec receipt;
     struct sck_file_rec file;
+    struct sck_epoch_rec epoch;
+    struct sck_backup_rec backup;
+    struct sck_pledge_rec pledge;
     struct sck_setup_rec setup;
 };
 

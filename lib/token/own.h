@@ -21,6 +21,8 @@ struct sck_own_spec {
 bool sck_own_spec_at(size_t index, struct sck_own_spec *out);
 /* The spec of a name, later epochs included; false when it is none of ours. */
 bool sck_own_spec_of(const char *name, struct sck_own_spec *out);
+/* The number in "epoch/N", 0 for other names. */
+uint32_t sck_epoch_number(const char *name);
 void sck_own_master_name(const struct sck_kind *kind, char out[40]);
 
 /* What was found. */

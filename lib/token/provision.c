@@ -167,6 +167,16 @@ make_own(struct provision *p, const struct sck_own_spec *spec, bool plain)
     return sck_generate(p->use, maker, spec->role == SCK_OWN_PAIR ? &t.public : NULL, &t.key, &public, &key);
 }
 
+/* The first epoch key may have been destroyed since; later ones are not init's to make. */
+static bool
+has_epoch(const struct provision *p)
+{
+    bool found = false;
+    for (unsigned i = 0; i < p->own.count; i++)
+        found = found || sck_epoch_number(p->own.objects[i].name) > 1;
+    return found;
+}
+
 static enum sck_code
 provide(struct provision *p, const struct sck_own_spec *spec, struct sck_err *err)
 {
@@ -174,7 +184,7 @@ provide(struct provision *p, const struct sck_own_spec *spec, struct sck_err *er
     if (spec->role == SCK_OWN_MASTER && !p->wraps[spec->kind->family])
         return SCK_OK;
     enum sck_code rc = settle(p, spec, &present, err);
-    if (rc != SCK_OK || present)
+    if (rc != SCK_OK || present || (spec->role == SCK_OWN_EPOCH && has_epoch(p)))
         return rc;
     if (is_listed(p, spec->name))
         return sck_fail(err, SCK_E_CONFIG,

@@ -80,6 +80,8 @@ struct sck_token {
     bool complete;              /* the set-up was finished: nothing is missing, nothing is made anew */
     struct sck_err verdict;     /* of verifying own keys at login */
 
+    atomic_uint epoch_in_use;   /* sck_token_epoch_use(); 0: the newest */
+
     struct sck_secret *pin;     /* the PIN that worked last; opener only */
 };
 

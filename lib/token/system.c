@@ -121,12 +121,6 @@ sck_token_system_public(struct sck_token *token, enum sck_system_key which, stru
 
 /* ---- epochs and KEK records ---- */
 
-static uint32_t
-epoch_of(const char *name)
-{
-    return strncmp(name, "epoch/", 6) == 0 ? (uint32_t)strtoul(name + 6, NULL, 10) : 0;
-}
-
 enum sck_code
 sck_token_epoch(struct sck_token *token, uint32_t *epoch, struct sck_err *err)
 {
@@ -136,7 +130,7 @@ sck_token_epoch(struct sck_token *token, uint32_t *epoch, struct sck_err *err)
         return rc;
     pthread_mutex_lock(&token->lock);
     for (unsigned i = 0; i < token->object_count; i++) {
-        uint32_t n = epoch_of(token->objects[i].name);
+        uint32_t n = sck_epoch_number(token->objects[i].name);
         *epoch = n > *epoch ? n : *epoch;
     }
     pthread_mutex_unlock(&token->lock);
@@ -156,36 +150,6 @@ run_with_epoch(void *arg, struct sck_gcm_args *a, struct sck_err *err)
 {
     struct epoch_args *e = arg;
     return sck_own_run(e->token, e->name, sck_gcm_op, a, "opening or sealing a KEK record", err);
-}
-
-enum sck_code
-sck_token_kek_make(struct sck_token *token, const void *aad, size_t aad_len, struct sck_buf *record,
-                   struct sck_err *err)
-{
-    struct sck_buf blob;
-    struct epoch_args e = {.token = token};
-    uint8_t nonce[SCK_GCM_NONCE_LEN], sealed[256];
-    uint32_t epoch = 0;
-    sck_buf_init(&blob, 128);
-    enum sck_code rc = sck_token_epoch(token, &epoch, err);
-    if (rc == SCK_OK)
-        rc = sck_token_generate(token, SCK_ALG_AES_256, SCK_USAGE_KEK, &blob, NULL, err);
-    if (rc == SCK_OK)
-        rc = sck_random(nonce, sizeof nonce, err);
-    if (rc == SCK_OK) {
-        struct sck_gcm_args a = {.seal = true, .nonce = nonce, .aad = aad, .aad_len = aad_len, .in = blob.data,
-                                 .in_len = blob.len, .out = sealed, .out_len = blob.len + SCK_GCM_TAG_LEN};
-        (void)snprintf(e.name, sizeof e.name, "epoch/%u", epoch);
-        rc = sck_gcm_run(&a, run_with_epoch, &e, err);
-    }
-    if (rc == SCK_OK) {
-        sck_buf_put_u32(record, epoch);
-        sck_buf_put(record, nonce, sizeof nonce);
-        sck_buf_put(record, sealed, blob.len + SCK_GCM_TAG_LEN);
-        rc = sck_buf_check(record, "a KEK record", err);
-    }
-    sck_buf_clear(&blob);
-    return rc;
 }
 
 /* The epoch key of a record must be there; another process may have made a newer one since we looked. */
@@ -217,19 +181,61 @@ check_epoch(struct sck_token *token, uint32_t epoch, const char *name, struct sc
     return sck_fail(err, SCK_E_ERASED, "the KEK record is of epoch %u, whose key was destroyed", epoch);
 }
 
+/* Append u32 epoch ‖ nonce ‖ ciphertext ‖ tag of a layer-1 blob. */
+static enum sck_code
+seal_record(struct sck_token *token, uint32_t epoch, const void *aad, size_t aad_len, const uint8_t *blob, size_t len,
+            struct sck_buf *record, struct sck_err *err)
+{
+    struct epoch_args e = {.token = token};
+    uint8_t nonce[SCK_GCM_NONCE_LEN], sealed[256];
+    (void)snprintf(e.name, sizeof e.name, "epoch/%u", epoch);
+    if (len > sizeof sealed - SCK_GCM_TAG_LEN)
+        return sck_fail(err, SCK_E_TOKEN, "a wrapped KEK of %zu bytes came from the token", len);
+    enum sck_code rc = check_epoch(token, epoch, e.name, err);
+    if (rc == SCK_OK)
+        rc = sck_random(nonce, sizeof nonce, err);
+    if (rc == SCK_OK) {
+        struct sck_gcm_args a = {.seal = true, .nonce = nonce, .aad = aad, .aad_len = aad_len, .in = blob,
+                                 .in_len = len, .out = sealed, .out_len = len + SCK_GCM_TAG_LEN};
+        rc = sck_gcm_run(&a, run_with_epoch, &e, err);
+    }
+    if (rc == SCK_OK) {
+        sck_buf_put_u32(record, epoch);
+        sck_buf_put(record, nonce, sizeof nonce);
+        sck_buf_put(record, sealed, len + SCK_GCM_TAG_LEN);
+        rc = sck_buf_check(record, "a KEK record", err);
+    }
+    return rc;
+}
+
 enum sck_code
-sck_token_kek_load(struct sck_token *token, const void *aad, size_t aad_len, const uint8_t *record, size_t record_len,
-                   struct sck_tkey **out, struct sck_err *err)
+sck_token_kek_make(struct sck_token *token, const void *aad, size_t aad_len, struct sck_buf *record,
+                   struct sck_err *err)
+{
+    struct sck_buf blob;
+    uint32_t epoch = atomic_load(&token->epoch_in_use);
+    sck_buf_init(&blob, 128);
+    enum sck_code rc = epoch == 0 ? sck_token_epoch(token, &epoch, err) : SCK_OK;
+    if (rc == SCK_OK)
+        rc = sck_token_generate(token, SCK_ALG_AES_256, SCK_USAGE_KEK, &blob, NULL, err);
+    if (rc == SCK_OK)
+        rc = seal_record(token, epoch, aad, aad_len, blob.data, blob.len, record, err);
+    sck_buf_clear(&blob);
+    return rc;
+}
+
+/* The layer-1 blob of a record, which the caller wipes. */
+static enum sck_code
+open_record(struct sck_token *token, const void *aad, size_t aad_len, const uint8_t *record, size_t record_len,
+            uint8_t blob[256], size_t *blob_len, struct sck_err *err)
 {
     struct sck_reader r = sck_reader_from(record, record_len);
     struct epoch_args e = {.token = token};
     struct sck_err local = SCK_ERR_INIT;
-    uint8_t blob[256];
-    *out = NULL;
     uint32_t epoch = sck_read_u32(&r);
     const uint8_t *nonce = sck_read(&r, SCK_GCM_NONCE_LEN);
     size_t sealed_len = r.left;
-    if (r.failed || epoch == 0 || sealed_len < 24 + SCK_GCM_TAG_LEN || sealed_len > sizeof blob)
+    if (r.failed || epoch == 0 || sealed_len < 24 + SCK_GCM_TAG_LEN || sealed_len > 256)
         return sck_fail(err, SCK_E_INTEGRITY, "a KEK record of %zu bytes: the record was changed", record_len);
     const uint8_t *sealed = sck_read(&r, sealed_len);
     (void)snprintf(e.name, sizeof e.name, "epoch/%u", epoch);
@@ -243,8 +249,41 @@ sck_token_kek_load(struct sck_token *token, const void *aad, size_t aad_len, con
         return sck_fail(err, SCK_E_INTEGRITY, "a KEK record does not open: it was changed or belongs to another name");
     if (rc != SCK_OK && err != NULL && err->code == SCK_OK)
         *err = local;
+    *blob_len = a.out_len;
+    return rc;
+}
+
+enum sck_code
+sck_token_kek_load(struct sck_token *token, const void *aad, size_t aad_len, const uint8_t *record, size_t record_len,
+                   struct sck_tkey **out, struct sck_err *err)
+{
+    uint8_t blob[256];
+    size_t blob_len = 0;
+    *out = NULL;
+    enum sck_code rc = open_record(token, aad, aad_len, record, record_len, blob, &blob_len, err);
     if (rc == SCK_OK)
-        rc = sck_tkey_load(token, SCK_ALG_AES_256, SCK_USAGE_KEK, SCK_ORIGIN_GENERATED, blob, a.out_len, out, err);
+        rc = sck_tkey_load(token, SCK_ALG_AES_256, SCK_USAGE_KEK, SCK_ORIGIN_GENERATED, blob, blob_len, out, err);
     sck_wipe(blob, sizeof blob);
     return rc;
+}
+
+enum sck_code
+sck_token_kek_reseal(struct sck_token *token, uint32_t epoch, const void *aad, size_t aad_len, const uint8_t *record,
+                     size_t record_len, struct sck_buf *fresh, struct sck_err *err)
+{
+    uint8_t blob[256];
+    size_t blob_len = 0;
+    enum sck_code rc = open_record(token, aad, aad_len, record, record_len, blob, &blob_len, err);
+    if (rc == SCK_OK)
+        rc = seal_record(token, epoch, aad, aad_len, blob, blob_len, fresh, err);
+    sck_wipe(blob, sizeof blob);
+    return rc;
+}
+
+uint32_t
+sck_token_kek_epoch(const uint8_t *record, size_t len)
+{
+    struct sck_reader r = sck_reader_from(record, len);
+    uint32_t epoch = sck_read_u32(&r);
+    return r.failed ? 0 : epoch;
 }

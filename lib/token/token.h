@@ -204,8 +204,8 @@ SCK_MUST_CHECK enum sck_code sck_tkey_gcm_open(struct sck_tkey *key, const uint8
 /* ---- keeper token: KEKs (layer 4) and epochs ---- */
 
 /*
- * A new KEK: generated, wrapped by the `kek` master, then encrypted (AES-GCM) by the current epoch key with `aad`.
- * Appends u32 epoch ‖ nonce[12] ‖ ciphertext ‖ tag[16].
+ * A new KEK: generated, wrapped by the `kek` master, then encrypted (AES-GCM) by the epoch key in use with `aad`.
+ * Appends u32 epoch ‖ nonce[12] ‖ ciphertext ‖ tag[16].  Codes of sck_token_kek_load() for the epoch key.
  */
 SCK_MUST_CHECK enum sck_code sck_token_kek_make(struct sck_token *token, const void *aad, size_t aad_len,
                                                 struct sck_buf *record, struct sck_err *err);
@@ -216,6 +216,37 @@ SCK_MUST_CHECK enum sck_code sck_token_kek_make(struct sck_token *token, const v
 SCK_MUST_CHECK enum sck_code sck_token_kek_load(struct sck_token *token, const void *aad, size_t aad_len,
                                                 const uint8_t *record, size_t record_len, struct sck_tkey **out,
                                                 struct sck_err *err);
+/*
+ * The record's layer-1 blob under the key of `epoch` instead: no key is unwrapped.  Appends to `fresh`; codes of
+ * sck_token_kek_load().
+ */
+SCK_MUST_CHECK enum sck_code sck_token_kek_reseal(struct sck_token *token, uint32_t epoch, const void *aad,
+                                                  size_t aad_len, const uint8_t *record, size_t record_len,
+                                                  struct sck_buf *fresh, struct sck_err *err);
+/* The epoch a record is of, 0 when it is none.  Pure. */
+uint32_t sck_token_kek_epoch(const uint8_t *record, size_t len);
+
+enum { SCK_EPOCHS_MAX = 32 };   /* epoch keys a token holds at one time */
+/*
+ * From now on sck_token_kek_make() of this process uses this epoch rather than the newest on the token, which may be
+ * one that is being made.  Only upwards: a smaller number changes nothing.
+ */
+void sck_token_epoch_use(struct sck_token *token, uint32_t epoch);
+/* The numbers of the epoch keys on the token now, ascending. */
+SCK_MUST_CHECK enum sck_code sck_token_epoch_list(struct sck_token *token, uint32_t list[SCK_EPOCHS_MAX],
+                                                  size_t *count, struct sck_err *err);
+/*
+ * Make the key of `epoch`, one more than the newest: with what epoch keys must have from birth, synced, and used once
+ * from a fresh session before this returns.  Safe to repeat: one that is there whole stays, one that a crash left half
+ * made is made anew.  So the caller promises that no record is under it yet.  One maker at a time (lock_path).
+ * SCK_E_STATE: it is not the next one, or SCK_EPOCHS_MAX are there.
+ */
+SCK_MUST_CHECK enum sck_code sck_token_epoch_make(struct sck_token *token, uint32_t epoch, struct sck_err *err);
+/*
+ * Destroy the key of `epoch`, which is not the newest, sync, and see that it is gone.  Absent: SCK_OK.
+ * SCK_E_STATE: it is the newest.
+ */
+SCK_MUST_CHECK enum sck_code sck_token_epoch_destroy(struct sck_token *token, uint32_t epoch, struct sck_err *err);
 /* Number of the newest epoch key, from 1. */
 SCK_MUST_CHECK enum sck_code sck_token_epoch(struct sck_token *token, uint32_t *epoch, struct sck_err *err);
 

@@ -200,6 +200,35 @@ verify_one(struct sck_token *t, struct sck_conn *c, CK_SESSION_HANDLE session, s
     return bad == NULL ? SCK_OK : finding(t, o, bad, report, arg, err);
 }
 
+/*
+ * An epoch key behind the first, and the newest: another process is making it now, or was killed while it did.  It is
+ * left out, so that nothing is put under it, and made anew by whoever goes on with the rotation.
+ */
+static bool
+is_unborn_epoch(const struct sck_own *own, unsigned index)
+{
+    uint32_t mine = sck_epoch_number(own->objects[index].name);
+    bool older = false;
+    for (unsigned i = 0; i < own->count; i++) {
+        uint32_t n = sck_epoch_number(own->objects[i].name);
+        if (n > mine)
+            return false;
+        older = older || (n != 0 && n < mine);
+    }
+    return mine != 0 && older;
+}
+
+static void
+leave_out(struct sck_token *t, struct sck_own *own, unsigned index, sck_token_report_fn report, void *arg)
+{
+    char what[200];
+    (void)snprintf(what, sizeof what, "own key %s on token %s is half made", own->objects[index].name, t->conf.label);
+    if (report != NULL)
+        report(arg, what, "run `scopekey rotate --epoch`, which makes it anew");
+    sck_log(SCK_LOG_WARNING, "token.verify", "%s and is not used: run `scopekey rotate --epoch`", what);
+    own->objects[index] = own->objects[--own->count];
+}
+
 enum sck_code
 sck_own_verify(struct sck_token *t, struct sck_conn *c, CK_SESSION_HANDLE session, struct sck_own *own,
                sck_token_report_fn report, void *arg, struct sck_err *err)
@@ -207,7 +236,15 @@ sck_own_verify(struct sck_token *t, struct sck_conn *c, CK_SESSION_HANDLE sessio
     enum sck_code rc = SCK_OK;
     own->tolerated = 0;
     for (unsigned i = 0; i < own->count && (rc == SCK_OK || (report != NULL && rc == SCK_E_INTEGRITY)); i++) {
-        enum sck_code one = verify_one(t, c, session, own, i, report, arg, err);
+        struct sck_err why = SCK_ERR_INIT;
+        bool unborn = is_unborn_epoch(own, i);
+        enum sck_code one = verify_one(t, c, session, own, i, unborn ? NULL : report, arg, unborn ? &why : err);
+        if (unborn && one == SCK_E_INTEGRITY) {
+            leave_out(t, own, i--, report, arg);
+            continue;
+        }
+        if (unborn && one != SCK_OK && err != NULL && err->code == SCK_OK)
+            *err = why;
         rc = rc == SCK_OK ? one : rc;
         for (unsigned j = 0; j < i && rc == SCK_OK; j++) {
             const struct sck_object *a = &own->objects[j], *b = &own->objects[i];

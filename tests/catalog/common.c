@@ -163,6 +163,9 @@ must_be_unique(enum sck_table table, const char *column)
         [SCK_TABLE_TOMBS] = {"hash", "seq"},
         [SCK_TABLE_RECEIPTS] = {"hash", "id"},
         [SCK_TABLE_FILES] = {"file_id", "key_reference", "dek_id"},
+        [SCK_TABLE_EPOCHS] = {"number"},
+        [SCK_TABLE_BACKUPS] = {"id"},
+        [SCK_TABLE_PLEDGES] = {"hash"},
         [SCK_TABLE_SETUP] = {"id"},
     };
     for (size_t i = 0; i < 4 && names[table][i] != NULL; i++) {

@@ -34,7 +34,7 @@ made_0600(void **state)
         assert_int_equal(st.st_mode & 07777, 0600);
         assert_int_equal(count_files(p), 1);
         assert_int_equal(raw_number(p->path, "PRAGMA application_id"), 0x53434B43);
-        assert_int_equal(raw_number(p->path, "PRAGMA user_version"), 1);
+        assert_int_equal(raw_number(p->path, "PRAGMA user_version"), 2);
         assert_int_equal(p->keys_asked, i + 1);
         (void)unlink(p->path);
     }
@@ -229,7 +229,7 @@ newer_schema(void **state)
     raw_sql(p->path, "PRAGMA user_version = 7");
     assert_code(sck_catalog_open(&p->conf, &p->catalog, &err), SCK_E_CONFIG, &err);
     expect_message(&err,
-                   "catalog @ has schema 7 but this program knows schemas up to 1 only: use a newer Scopekey",
+                   "catalog @ has schema 7 but this program knows schemas up to 2 only: use a newer Scopekey",
                    p->path);
     assert_int_equal(raw_number(p->path, "PRAGMA user_version"), 7);
 }
@@ -249,6 +249,7 @@ older_schema(void **state)
     const struct sck_schema_step broken[] = {
         {1, ""}, {2, ""}, {3, ""}, {4, "INSERT INTO extra VALUES (1)"}, {5, "INSERT INTO no_such_table VALUES (1)"}};
     place_create(p);
+    raw_sql(p->path, "PRAGMA user_version = 1");
     assert_ok(b->open(p->path, &db, &err), &err);
     assert_ok(sck_schema_upgrade(b, db, p->path, steps, 3, &err), &err);
     assert_ok(sck_schema_upgrade(b, db, p->path, steps, 3, &err), &err);
@@ -266,8 +267,25 @@ older_schema(void **state)
     b->close(&db);
     assert_code(sck_catalog_open(&p->conf, &p->catalog, &err), SCK_E_CONFIG, &err);
     expect_message(&err,
-                   "catalog @ has schema 3 but this program knows schemas up to 1 only: use a newer Scopekey",
+                   "catalog @ has schema 3 but this program knows schemas up to 2 only: use a newer Scopekey",
                    p->path);
+}
+
+/* A catalog of schema 1 gets the tables of schema 2, empty. */
+static void
+schema_one(void **state)
+{
+    struct place *p = *state;
+    struct sck_err err = SCK_ERR_INIT;
+    int64_t count = -1;
+    place_create(p);
+    raw_sql(p->path, "DROP TABLE epochs; DROP TABLE backups; DROP TABLE pledges; PRAGMA user_version = 1");
+    assert_ok(sck_catalog_open(&p->conf, &p->catalog, &err), &err);
+    static const enum sck_table fresh[] = {SCK_TABLE_EPOCHS, SCK_TABLE_BACKUPS, SCK_TABLE_PLEDGES};
+    for (size_t i = 0; i < 3; i++) {
+        assert_ok(sck_catalog_count(p->catalog, fresh[i], &count, &err), &err);
+        assert_int_equal(count, 0);
+    }
 }
 
 int
@@ -277,7 +295,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(made_0600),       TEST(companions_are_0600), TEST(protections_are_on), TEST(never_replaced),
         TEST(created_at_once), TEST(refused_files),       TEST(damaged_files),      TEST(another_setups_catalog),
-        TEST(newer_schema),    TEST(older_schema),
+        TEST(newer_schema),    TEST(older_schema),       TEST(schema_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,8 @@
 /* How one row of each table is found by its primary key. */
 static const enum sck_query by_key[SCK_TABLE_COUNT] = {
     SCK_BY_OWNER_ID, SCK_BY_KEK,     SCK_BY_KEY_UUID, SCK_BY_VERSION,
-    SCK_BY_TOMB,     SCK_BY_RECEIPT, SCK_BY_FILE,     SCK_BY_SETUP,
+    SCK_BY_TOMB,     SCK_BY_RECEIPT, SCK_BY_FILE,     SCK_BY_EPOCH,
+    SCK_BY_BACKUP,   SCK_BY_PLEDGE,  SCK_BY_SETUP,
 };
 
 static void
@@ -64,6 +65,12 @@ round_trip(void **state)
                 memcpy(changed.tomb.hash, in.tomb.hash, sizeof in.tomb.hash);
             if (t == SCK_TABLE_RECEIPTS)
                 memcpy(changed.receipt.hash, in.receipt.hash, sizeof in.receipt.hash);
+            if (t == SCK_TABLE_EPOCHS)
+                changed.epoch.number = in.epoch.number;
+            if (t == SCK_TABLE_BACKUPS)
+                memcpy(changed.backup.id, in.backup.id, sizeof in.backup.id);
+            if (t == SCK_TABLE_PLEDGES)
+                memcpy(changed.pledge.hash, in.pledge.hash, sizeof in.pledge.hash);
             assert_ok(sck_catalog_update(p->catalog, t, &changed, &err), &err);
             clear(t, &out);
             copy_keys(by_key[table], &changed, &out);
