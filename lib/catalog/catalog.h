@@ -82,6 +82,12 @@ SCK_MUST_CHECK enum sck_code sck_catalog_insert(struct sck_catalog *catalog, enu
 /* Replace all columns of the row with the record's primary key.  SCK_E_NOT_FOUND when it is gone. */
 SCK_MUST_CHECK enum sck_code sck_catalog_update(struct sck_catalog *catalog, enum sck_table table,
                                                 const void *record, struct sck_err *err);
+/*
+ * The same when the row still is `before` in every column (its MAC says so), which has the same primary key.
+ * SCK_E_NOT_FOUND when it is gone or another one now: nothing was changed then.
+ */
+SCK_MUST_CHECK enum sck_code sck_catalog_swap(struct sck_catalog *catalog, enum sck_table table, const void *before,
+                                              const void *record, struct sck_err *err);
 /* Delete the row with the record's primary key.  SCK_E_NOT_FOUND when it is gone. */
 SCK_MUST_CHECK enum sck_code sck_catalog_delete(struct sck_catalog *catalog, enum sck_table table,
                                                 const void *record, struct sck_err *err);
@@ -154,6 +160,15 @@ typedef enum sck_code (*sck_row_fn)(void *arg, void *record, struct sck_err *err
 SCK_MUST_CHECK enum sck_code sck_catalog_each(struct sck_catalog *catalog, enum sck_query query, void *record,
                                               bool checked, size_t limit, sck_row_fn fn, void *arg,
                                               struct sck_err *err);
+/* A row that cannot be trusted.  A connection is in use: it must not use the catalog. */
+typedef void (*sck_bad_row_fn)(void *arg, const char *problem);
+/*
+ * The same over all rows, checked, but passing over those that were changed by someone else: `bad` is told of each.
+ * A page that has to be read again, because the database was busy, tells of its bad rows again.
+ */
+SCK_MUST_CHECK enum sck_code sck_catalog_each_good(struct sck_catalog *catalog, enum sck_query query, void *record,
+                                                   sck_row_fn fn, sck_bad_row_fn bad, void *arg,
+                                                   struct sck_err *err);
 /* Number of rows of a table, for `doctor` and metrics (a scan of an index). */
 SCK_MUST_CHECK enum sck_code sck_catalog_count(struct sck_catalog *catalog, enum sck_table table, int64_t *count,
                                                struct sck_err *err);

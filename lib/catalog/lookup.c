@@ -20,6 +20,10 @@ struct lookup {
     uint8_t *records;                       /* where rows go, zeroed */
     size_t room;                            /* rows */
     size_t found;
+    uint8_t *from;                          /* the record whose cursor field says where the next page begins, or NULL */
+    size_t bad;                             /* rows of this page that `tell_bad` was told */
+    sck_bad_row_fn tell_bad;                /* NULL: a bad row ends it all */
+    void *bad_arg;
 };
 
 static enum sck_code
@@ -64,10 +68,20 @@ is_asked_for(const struct lookup *l, const struct sck_value *values)
     return l->query->descending ? order < 0 : order > 0;
 }
 
-static enum sck_code
-read_row(void *arg, const struct sck_value *values, size_t count, struct sck_err *err)
+/* Where the next page begins, behind a row as read.  False when no row of ours has such a value there. */
+static bool
+keep_cursor(const struct lookup *l, const struct sck_value *values)
 {
-    struct lookup *l = arg;
+    if (l->from == NULL || l->query->cursor == NULL)
+        return true;
+    const struct sck_column *cursor = &l->table->columns[l->cursor];
+    memset(l->from + cursor->offset, 0, cursor->size);
+    return sck_value_put(cursor, &values[l->cursor], l->from);
+}
+
+static enum sck_code
+read_good_row(struct lookup *l, const struct sck_value *values, size_t count, struct sck_err *err)
+{
     enum sck_code rc = SCK_OK;
     if (l->found == l->room)
         return sck_fail(err, SCK_E_INTERNAL, "table %s: more rows than were asked for", l->table->name);
@@ -86,6 +100,25 @@ read_row(void *arg, const struct sck_value *values, size_t count, struct sck_err
     return rc == SCK_OK ? rc : sck_fail(err, rc, "%s", why.message);
 }
 
+static enum sck_code
+read_row(void *arg, const struct sck_value *values, size_t count, struct sck_err *err)
+{
+    struct lookup *l = arg;
+    struct sck_err why = SCK_ERR_INIT;
+    size_t found = l->found;
+    enum sck_code rc = read_good_row(l, values, count, &why);
+    bool passed_over = rc == SCK_E_INTEGRITY && l->tell_bad != NULL && is_asked_for(l, values);
+    if (passed_over) {
+        if (l->found > found)
+            sck_record_clear(l->query->table, l->records + --l->found * l->table->record_size);
+        l->bad++;
+        l->tell_bad(l->bad_arg, why.message);
+    }
+    if (rc != SCK_OK && !passed_over)
+        return sck_fail(err, rc, "%s", why.message);
+    return keep_cursor(l, values) ? SCK_OK : sck_row_fail(l->catalog, l->table, values, "cannot be passed over", err);
+}
+
 static void
 lookup_clear(struct lookup *l)
 {
@@ -99,6 +132,7 @@ read_rows(struct sck_catalog *c, struct sck_db *db, void *arg, struct sck_err *e
 {
     struct lookup *l = arg;
     enum sck_query query = (enum sck_query)(l->query - sck_query_desc((enum sck_query)0));
+    l->bad = 0;
     l->params[l->param_count - 1].number = (int64_t)l->room;
     enum sck_code rc = c->backend->query(db, sck_query_statement(query), l->params, l->param_count, read_row, l, err);
     if (rc != SCK_OK)
@@ -171,24 +205,24 @@ give_page(struct lookup *l, void *record, sck_row_fn fn, void *arg, struct sck_e
     return rc;
 }
 
-/* Where the next page begins. */
-static void
-keep_cursor(const struct lookup *l, uint8_t *from)
-{
-    const struct sck_column *cursor = &l->table->columns[l->cursor];
-    const uint8_t *last = l->records + (l->found - 1) * l->table->record_size;
-    memcpy(from + cursor->offset, last + cursor->offset, cursor->size);
-}
+struct walk {
+    enum sck_query query;
+    const struct sck_secret *key;
+    size_t limit;               /* rows; 0: all */
+    sck_row_fn fn;
+    sck_bad_row_fn bad;
+    void *arg;
+};
 
 static enum sck_code
-walk(struct sck_catalog *c, enum sck_query query, const struct sck_secret *key, void *record, size_t limit,
-     sck_row_fn fn, void *arg, struct sck_err *err)
+walk(struct sck_catalog *c, const struct walk *w, void *record, struct sck_err *err)
 {
-    const struct sck_query_desc *q = sck_query_desc(query);
+    const struct sck_query_desc *q = sck_query_desc(w->query);
     union sck_any_record from;
+    union sck_any_record next;
     struct lookup l;
     size_t size = sck_table_desc(q->table)->record_size;
-    size_t left = limit == 0 ? SIZE_MAX : limit;
+    size_t left = w->limit == 0 ? SIZE_MAX : w->limit;
     enum sck_code rc = SCK_OK;
     uint8_t *page = calloc(SCK_PAGE_ROWS, size);
     if (page == NULL)
@@ -197,19 +231,22 @@ walk(struct sck_catalog *c, enum sck_query query, const struct sck_secret *key, 
     memcpy(&from, record, size);
     sck_record_clear(q->table, record);
     for (bool first = true, more = true; rc == SCK_OK && more && left > 0; first = false) {
-        rc = lookup_init(&l, c, query, &from, first, err);
+        memcpy(&next, &from, size);
+        rc = lookup_init(&l, c, w->query, &from, first, err);
         if (rc != SCK_OK)
             break;
-        l.key = key;
+        l.key = w->key;
         l.records = page;
+        l.from = (uint8_t *)&next;
+        l.tell_bad = w->bad;
+        l.bad_arg = w->arg;
         l.room = left < SCK_PAGE_ROWS ? left : SCK_PAGE_ROWS;
         rc = sck_pool_run(c, c->busy_ms, read_rows, &l, err);
-        more = rc == SCK_OK && q->cursor != NULL && l.found == l.room;
+        more = rc == SCK_OK && q->cursor != NULL && l.found + l.bad == l.room;
         left -= l.found;
-        if (more)
-            keep_cursor(&l, (uint8_t *)&from);
+        memcpy(&from, &next, size);
         if (rc == SCK_OK)
-            rc = give_page(&l, record, fn, arg, err);
+            rc = give_page(&l, record, w->fn, w->arg, err);
     }
     free(page);
     return rc;
@@ -221,5 +258,16 @@ sck_catalog_each(struct sck_catalog *c, enum sck_query query, void *record, bool
 {
     const struct sck_secret *key = NULL;
     enum sck_code rc = checked ? sck_catalog_row_key(c, &key, err) : check_has_signature(query, err);
-    return rc == SCK_OK ? walk(c, query, key, record, limit, fn, arg, err) : rc;
+    const struct walk w = {query, key, limit, fn, NULL, arg};
+    return rc == SCK_OK ? walk(c, &w, record, err) : rc;
+}
+
+enum sck_code
+sck_catalog_each_good(struct sck_catalog *c, enum sck_query query, void *record, sck_row_fn fn, sck_bad_row_fn bad,
+                      void *arg, struct sck_err *err)
+{
+    const struct sck_secret *key = NULL;
+    enum sck_code rc = sck_catalog_row_key(c, &key, err);
+    const struct walk w = {query, key, 0, fn, bad, arg};
+    return rc == SCK_OK ? walk(c, &w, record, err) : rc;
 }

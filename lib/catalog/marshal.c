@@ -167,6 +167,13 @@ fill_column(const struct sck_column *column, const struct sck_value *value, void
     return false;
 }
 
+bool
+sck_value_put(const struct sck_column *column, const struct sck_value *value, void *record)
+{
+    bool no_memory = false;
+    return fill_column(column, value, record, &no_memory) && !no_memory;
+}
+
 enum sck_code
 sck_record_fill(const struct sck_table_desc *table, const struct sck_value *values, bool public_only, void *record,
                 struct sck_err *err)
@@ -232,9 +239,17 @@ sck_table_mac(const struct sck_table_desc *table, const struct sck_secret *row_k
               const struct sck_value *values, uint8_t mac[SCK_SHA256_LEN], struct sck_err *err)
 {
     const char *names[SCK_COLUMNS_MAX];
-    for (size_t i = 0; i < table->count; i++)
-        names[i] = table->columns[i].name;
-    return sck_row_mac(row_key, table->name, catalog_id, names, values, table->count, mac, err);
+    struct sck_value covered[SCK_COLUMNS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < table->count; i++) {
+        /* While it is 0 the row is what it was before there was the column. */
+        if ((table->columns[i].flags & SCK_COLUMN_LATER) != 0 && values[i].type == SCK_VALUE_INT &&
+            values[i].number == 0)
+            continue;
+        names[count] = table->columns[i].name;
+        covered[count++] = values[i];
+    }
+    return sck_row_mac(row_key, table->name, catalog_id, names, covered, count, mac, err);
 }
 
 enum sck_code

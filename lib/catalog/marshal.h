@@ -20,6 +20,8 @@ SCK_MUST_CHECK enum sck_code sck_value_get(const struct sck_column *column, cons
 /* All columns of a record.  As sck_value_get(). */
 SCK_MUST_CHECK enum sck_code sck_row_get(const struct sck_table_desc *table, const void *record, struct sck_row *row,
                                          struct sck_err *err);
+/* The field of one column, which was zeroed.  False when the value does not fit. */
+SCK_MUST_CHECK bool sck_value_put(const struct sck_column *column, const struct sck_value *value, void *record);
 /*
  * Fill a zeroed record from the values of all columns, or only from those that `signature` covers and itself.
  * SCK_E_INTEGRITY names the first column whose value no program of ours could have written; SCK_E_MEMORY.  What was
@@ -34,7 +36,7 @@ int sck_value_compare(const struct sck_value *a, const struct sck_value *b);
 /* "id = 12" or "owner_id = 3, serial = 1": the primary key, for messages. */
 void sck_row_name(const struct sck_table_desc *table, const struct sck_value *values, struct sck_buf *out);
 
-/* The MAC of a row of `values` (one per column). */
+/* The MAC of a row of `values` (one per column); a column that came later is covered unless it is 0. */
 SCK_MUST_CHECK enum sck_code sck_table_mac(const struct sck_table_desc *table, const struct sck_secret *row_key,
                                            const uint8_t catalog_id[16], const struct sck_value *values,
                                            uint8_t mac[SCK_SHA256_LEN], struct sck_err *err);

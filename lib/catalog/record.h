@@ -24,21 +24,22 @@ struct sck_owner_rec {
     uint32_t kek_serial;        /* the current kek row of this owner */
 };
 
-/* Every KEK an owner ever had: erasure destroys all of them. */
+/* Every version of every KEK an owner ever had, a row each: erasure destroys all of them. */
 enum sck_kek_state { SCK_KEK_CREATING = 1, SCK_KEK_CURRENT = 2, SCK_KEK_RETIRED = 3, SCK_KEK_DESTROYED = 4 };
 struct sck_kek_rec {
     int64_t owner_id;
     uint32_t serial;            /* 1, 2, ... within the owner */
     uint32_t keeper;            /* enum sck_keeper_kind */
     uint32_t generation;
-    uint32_t version;           /* newest version at the keeper */
+    uint32_t version;           /* at the keeper */
     char name[128];             /* name at the keeper, used as stored, never recomputed */
     char mount[128];            /* keeper vault */
     char name_space[256];       /* keeper vault */
     uint32_t state;
     struct sck_buf record;      /* keeper token: layer 4 */
     int64_t wraps;              /* DEKs wrapped so far, counted in steps */
-    int64_t created_s;
+    int64_t created_s;          /* of this version: also when the one before it was retired */
+    int64_t messages;           /* DEKs handed out, counted in steps: what is under them is not in the catalog */
 };
 
 enum sck_key_state { SCK_KEY_CREATING = 1, SCK_KEY_ENABLED = 2, SCK_KEY_DISABLED = 3 };

@@ -116,6 +116,7 @@ struct write {
     const struct sck_secret *key;
     void *record;           /* insertion */
     const void *unchanged;  /* the others */
+    const void *before;     /* swap */
 };
 
 static enum sck_code
@@ -137,22 +138,35 @@ run_on_one(struct sck_catalog *c, struct sck_db *db, enum sck_table table, enum 
 }
 
 static enum sck_code
+mac_of(const struct sck_catalog *c, const struct write *w, const void *record, struct sck_row *row,
+       uint8_t mac[SCK_SHA256_LEN], struct sck_err *err)
+{
+    const struct sck_table_desc *t = sck_table_desc(w->table);
+    enum sck_code rc = sck_row_get(t, record, row, err);
+    return rc == SCK_OK ? sck_table_mac(t, w->key, c->id, row->values, mac, err) : rc;
+}
+
+static enum sck_code
 update_work(struct sck_catalog *c, struct sck_db *db, void *arg, struct sck_err *err)
 {
     struct write *w = arg;
     const struct sck_table_desc *t = sck_table_desc(w->table);
-    struct sck_value params[SCK_COLUMNS_MAX + 1];
+    struct sck_value params[SCK_COLUMNS_MAX + 2];
     uint8_t mac[SCK_SHA256_LEN];
+    uint8_t before[SCK_SHA256_LEN];
     struct sck_row row;
-    enum sck_code rc = sck_row_get(t, w->unchanged, &row, err);
+    enum sck_code rc = w->before != NULL ? mac_of(c, w, w->before, &row, before, err) : SCK_OK;
     if (rc == SCK_OK)
-        rc = sck_table_mac(t, w->key, c->id, row.values, mac, err);
+        rc = mac_of(c, w, w->unchanged, &row, mac, err);
     if (rc != SCK_OK)
         return rc;
     size_t n = put_params(t, &row, false, params, 0);
     params[n++] = mac_value(mac, sizeof mac);
     n = put_params(t, &row, true, params, n);
-    return run_on_one(c, db, w->table, SCK_VERB_UPDATE, params, n, err);
+    if (w->before == NULL)
+        return run_on_one(c, db, w->table, SCK_VERB_UPDATE, params, n, err);
+    params[n++] = mac_value(before, sizeof before);
+    return run_on_one(c, db, w->table, SCK_VERB_SWAP, params, n, err);
 }
 
 static enum sck_code
@@ -199,6 +213,14 @@ enum sck_code
 sck_catalog_update(struct sck_catalog *c, enum sck_table table, const void *record, struct sck_err *err)
 {
     struct write w = {.table = table, .unchanged = record};
+    return write_row(c, update_work, &w, err);
+}
+
+enum sck_code
+sck_catalog_swap(struct sck_catalog *c, enum sck_table table, const void *before, const void *record,
+                 struct sck_err *err)
+{
+    struct write w = {.table = table, .unchanged = record, .before = before};
     return write_row(c, update_work, &w, err);
 }
 

@@ -25,7 +25,7 @@ enum sck_code sck_sqlite_fail(sqlite3 *handle, int rc, const char *path, const c
 SCK_MUST_CHECK enum sck_code sck_sqlite_pragma_get(struct sck_db *db, const char *sql, int64_t *value,
                                                    struct sck_err *err);
 
-enum { SCK_SQLITE_STEPS = 2 };
+enum { SCK_SQLITE_STEPS = 3 };
 extern const struct sck_schema_step sck_sqlite_steps[SCK_SQLITE_STEPS];
 
 /* struct sck_backend: create, open, close, drop (sqlite_file.c). */

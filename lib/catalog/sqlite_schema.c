@@ -70,7 +70,11 @@ static const char version_2[] =
     " hash BLOB NOT NULL PRIMARY KEY, epoch INTEGER NOT NULL, effective_s INTEGER NOT NULL, serial INTEGER NOT NULL,"
     " owner_id INTEGER NOT NULL, created_s INTEGER NOT NULL, mac BLOB NOT NULL) STRICT;";
 
+/* How many DEKs were handed out under each version of a KEK. */
+static const char version_3[] = "ALTER TABLE keks ADD COLUMN messages INTEGER NOT NULL DEFAULT 0;";
+
 const struct sck_schema_step sck_sqlite_steps[SCK_SQLITE_STEPS] = {
     {1, version_1},
     {2, version_2},
+    {3, version_3},
 };

@@ -33,8 +33,8 @@ put_columns(const struct sck_table_desc *t, struct sck_buf *sql)
     sck_buf_put_str(sql, "mac");
 }
 
-/* "WHERE a = $n AND b = $n+1" over the key columns. */
-static void
+/* "WHERE a = $n AND b = $n+1" over the key columns.  Returns the next parameter. */
+static unsigned
 put_where_key(const struct sck_table_desc *t, unsigned param, struct sck_buf *sql)
 {
     const char *before = " WHERE ";
@@ -44,6 +44,7 @@ put_where_key(const struct sck_table_desc *t, unsigned param, struct sck_buf *sq
         sck_buf_printf(sql, "%s%s = $%u", before, t->columns[i].name, param++);
         before = " AND ";
     }
+    return param;
 }
 
 static void
@@ -69,7 +70,7 @@ put_insert(const struct sck_table_desc *t, struct sck_buf *sql)
 }
 
 static void
-put_update(const struct sck_table_desc *t, struct sck_buf *sql)
+put_update(const struct sck_table_desc *t, bool swap, struct sck_buf *sql)
 {
     unsigned param = 1;
     sck_buf_printf(sql, "UPDATE %s SET ", t->name);
@@ -78,7 +79,9 @@ put_update(const struct sck_table_desc *t, struct sck_buf *sql)
             sck_buf_printf(sql, "%s = $%u, ", t->columns[i].name, param++);
     }
     sck_buf_printf(sql, "mac = $%u", param++);
-    put_where_key(t, param, sql);
+    param = put_where_key(t, param, sql);
+    if (swap)
+        sck_buf_printf(sql, " AND mac = $%u", param);
 }
 
 static void
@@ -127,14 +130,15 @@ put_verb(const struct sck_table_desc *t, enum sck_table_verb verb, struct sck_bu
         return;
     case SCK_VERB_SET_MAC:
         sck_buf_printf(sql, "UPDATE %s SET mac = $1", t->name);
-        put_where_key(t, 2, sql);
+        (void)put_where_key(t, 2, sql);
         return;
     case SCK_VERB_UPDATE:
-        put_update(t, sql);
+    case SCK_VERB_SWAP:
+        put_update(t, verb == SCK_VERB_SWAP, sql);
         return;
     case SCK_VERB_DELETE:
         sck_buf_printf(sql, "DELETE FROM %s", t->name);
-        put_where_key(t, 1, sql);
+        (void)put_where_key(t, 1, sql);
         return;
     case SCK_VERB_COUNT:
         sck_buf_printf(sql, "SELECT count(*) FROM %s", t->name);

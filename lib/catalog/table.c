@@ -31,6 +31,7 @@ static const struct sck_column keks[] = {
     COLUMN(sck_kek_rec, record, "record", BUF, 0),
     COLUMN(sck_kek_rec, wraps, "wraps", I64, 0),
     COLUMN(sck_kek_rec, created_s, "created_s", I64, 0),
+    COLUMN(sck_kek_rec, messages, "messages", I64, SCK_COLUMN_LATER),
 };
 
 static const struct sck_column keys[] = {

@@ -2,7 +2,8 @@
 /* The catalog as a file: how it is made, what is refused as one, schema versions. */
 #include "tests/catalog/common.h"
 
-#include "lib/catalog/backend.h"
+#include "lib/base/text.h"
+#include "lib/catalog/sqlite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,7 @@ made_0600(void **state)
         assert_int_equal(st.st_mode & 07777, 0600);
         assert_int_equal(count_files(p), 1);
         assert_int_equal(raw_number(p->path, "PRAGMA application_id"), 0x53434B43);
-        assert_int_equal(raw_number(p->path, "PRAGMA user_version"), 2);
+        assert_int_equal(raw_number(p->path, "PRAGMA user_version"), SCK_SQLITE_STEPS);
         assert_int_equal(p->keys_asked, i + 1);
         (void)unlink(p->path);
     }
@@ -226,12 +227,14 @@ newer_schema(void **state)
     struct place *p = *state;
     struct sck_err err = SCK_ERR_INIT;
     place_create(p);
-    raw_sql(p->path, "PRAGMA user_version = 7");
+    char want[256];
+    raw_sql(p->path, "PRAGMA user_version = 77");
     assert_code(sck_catalog_open(&p->conf, &p->catalog, &err), SCK_E_CONFIG, &err);
-    expect_message(&err,
-                   "catalog @ has schema 7 but this program knows schemas up to 2 only: use a newer Scopekey",
-                   p->path);
-    assert_int_equal(raw_number(p->path, "PRAGMA user_version"), 7);
+    (void)snprintf(want, sizeof want,
+                   "catalog @ has schema 77 but this program knows schemas up to %d only: use a newer Scopekey",
+                   SCK_SQLITE_STEPS);
+    expect_message(&err, want, p->path);
+    assert_int_equal(raw_number(p->path, "PRAGMA user_version"), 77);
 }
 
 static void
@@ -241,34 +244,80 @@ older_schema(void **state)
     struct sck_err err = SCK_ERR_INIT;
     struct sck_db *db = NULL;
     const struct sck_backend *b = &sck_backend_sqlite;
+    enum { NOW = SCK_SQLITE_STEPS };
     const struct sck_schema_step steps[] = {
-        {1, "this was done long ago and is not done again"},
-        {2, "CREATE TABLE extra (a INTEGER) STRICT; INSERT INTO extra VALUES (42)"},
-        {3, "UPDATE extra SET a = a + 1"},
+        {NOW, "this was done long ago and is not done again"},
+        {NOW + 1, "CREATE TABLE extra (a INTEGER) STRICT; INSERT INTO extra VALUES (42)"},
+        {NOW + 2, "UPDATE extra SET a = a + 1"},
     };
-    const struct sck_schema_step broken[] = {
-        {1, ""}, {2, ""}, {3, ""}, {4, "INSERT INTO extra VALUES (1)"}, {5, "INSERT INTO no_such_table VALUES (1)"}};
+    const struct sck_schema_step broken[] = {{NOW, ""},
+                                             {NOW + 2, ""},
+                                             {NOW + 3, "INSERT INTO extra VALUES (1)"},
+                                             {NOW + 4, "INSERT INTO no_such_table VALUES (1)"}};
+    char want[256];
     place_create(p);
-    raw_sql(p->path, "PRAGMA user_version = 1");
     assert_ok(b->open(p->path, &db, &err), &err);
     assert_ok(sck_schema_upgrade(b, db, p->path, steps, 3, &err), &err);
     assert_ok(sck_schema_upgrade(b, db, p->path, steps, 3, &err), &err);
     assert_int_equal(raw_number(p->path, "SELECT a FROM extra"), 43);
-    assert_int_equal(raw_number(p->path, "PRAGMA user_version"), 3);
+    assert_int_equal(raw_number(p->path, "PRAGMA user_version"), NOW + 2);
     /* A step that fails takes back all that were done with it. */
-    assert_code(sck_schema_upgrade(b, db, p->path, broken, 5, &err), SCK_E_INTEGRITY, &err);
-    expect_message(&err,
-                   "making schema 5: catalog @: setting up found it damaged (no such table: no_such_table): restore "
-                   "it from a backup", p->path);
-    assert_int_equal(raw_number(p->path, "PRAGMA user_version"), 3);
+    assert_code(sck_schema_upgrade(b, db, p->path, broken, 4, &err), SCK_E_INTEGRITY, &err);
+    (void)snprintf(want, sizeof want,
+                   "making schema %d: catalog @: setting up found it damaged (no such table: no_such_table): restore "
+                   "it from a backup", NOW + 4);
+    expect_message(&err, want, p->path);
+    assert_int_equal(raw_number(p->path, "PRAGMA user_version"), NOW + 2);
     assert_int_equal(raw_number(p->path, "SELECT count(*) FROM extra"), 1);
     /* Older programs refuse it now, this one included. */
     assert_code(sck_schema_upgrade(b, db, p->path, steps, 2, &err), SCK_E_CONFIG, &err);
     b->close(&db);
     assert_code(sck_catalog_open(&p->conf, &p->catalog, &err), SCK_E_CONFIG, &err);
-    expect_message(&err,
-                   "catalog @ has schema 3 but this program knows schemas up to 2 only: use a newer Scopekey",
-                   p->path);
+    (void)snprintf(want, sizeof want,
+                   "catalog @ has schema %d but this program knows schemas up to %d only: use a newer Scopekey",
+                   NOW + 2, NOW);
+    expect_message(&err, want, p->path);
+}
+
+/* A KEK's row that the first schema wrote: its MAC stays right when columns come. */
+static void
+rows_of_the_first_schema(void **state)
+{
+    struct place *p = *state;
+    struct sck_err err = SCK_ERR_INIT;
+    struct sck_kek_rec kek = {.owner_id = 7, .serial = 1, .keeper = 1, .generation = 1, .version = 3, .name = "sk--a",
+                              .state = SCK_KEK_CURRENT, .wraps = 5, .created_s = 9};
+    static const char *const columns[] = {"owner_id",   "serial", "keeper", "generation", "version", "name",
+                                          "mount", "name_space", "state",  "record", "wraps",      "created_s"};
+    const struct sck_value values[] = {
+        {SCK_VALUE_INT, 7, NULL, 0},  {SCK_VALUE_INT, 1, NULL, 0},  {SCK_VALUE_INT, 1, NULL, 0},
+        {SCK_VALUE_INT, 1, NULL, 0},  {SCK_VALUE_INT, 3, NULL, 0},  {SCK_VALUE_TEXT, 0, (const uint8_t *)"sk--a", 5},
+        {SCK_VALUE_TEXT, 0, NULL, 0}, {SCK_VALUE_TEXT, 0, NULL, 0}, {SCK_VALUE_INT, 2, NULL, 0},
+        {SCK_VALUE_BLOB, 0, NULL, 0}, {SCK_VALUE_INT, 5, NULL, 0},  {SCK_VALUE_INT, 9, NULL, 0}};
+    struct sck_secret *key = NULL;
+    uint8_t mac[SCK_SHA256_LEN];
+    char hex[65];
+    place_create(p);
+    assert_ok(p->conf.row_key(p->conf.row_key_arg, &key, &err), &err);
+    assert_ok(sck_row_mac(key, "keks", p->conf.catalog_id, columns, values, 12, mac, &err), &err);
+    sck_secret_free(&key);
+    sck_hex_format(mac, sizeof mac, hex);
+    raw_sql(p->path, "ALTER TABLE keks DROP COLUMN messages");
+    raw_sql(p->path, "PRAGMA user_version = 2");
+    raw_sql(p->path, "INSERT INTO keks VALUES (7, 1, 1, 1, 3, 'sk--a', '', '', 2, x'', 5, 9, x'%s')", hex);
+    place_open(p);
+    assert_int_equal(raw_number(p->path, "PRAGMA user_version"), SCK_SQLITE_STEPS);
+    struct sck_kek_rec read = {.owner_id = 7, .serial = 1};
+    assert_ok(sck_catalog_get(p->catalog, SCK_BY_KEK, &read, &err), &err);
+    assert_true(records_equal(SCK_TABLE_KEKS, &kek, &read));
+    assert_int_equal(read.messages, 0);
+    sck_record_clear(SCK_TABLE_KEKS, &read);
+    kek.messages = 4;
+    assert_ok(sck_catalog_update(p->catalog, SCK_TABLE_KEKS, &kek, &err), &err);
+    /* From then on it is covered. */
+    read = (struct sck_kek_rec){.owner_id = 7, .serial = 1};
+    raw_sql(p->path, "UPDATE keks SET messages = 0");
+    assert_code(sck_catalog_get(p->catalog, SCK_BY_KEK, &read, &err), SCK_E_INTEGRITY, &err);
 }
 
 /* A catalog of schema 1 gets the tables of schema 2, empty. */
@@ -279,7 +328,8 @@ schema_one(void **state)
     struct sck_err err = SCK_ERR_INIT;
     int64_t count = -1;
     place_create(p);
-    raw_sql(p->path, "DROP TABLE epochs; DROP TABLE backups; DROP TABLE pledges; PRAGMA user_version = 1");
+    raw_sql(p->path, "DROP TABLE epochs; DROP TABLE backups; DROP TABLE pledges; ALTER TABLE keks DROP COLUMN messages;"
+                     "PRAGMA user_version = 1");
     assert_ok(sck_catalog_open(&p->conf, &p->catalog, &err), &err);
     static const enum sck_table fresh[] = {SCK_TABLE_EPOCHS, SCK_TABLE_BACKUPS, SCK_TABLE_PLEDGES};
     for (size_t i = 0; i < 3; i++) {
@@ -295,7 +345,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(made_0600),       TEST(companions_are_0600), TEST(protections_are_on), TEST(never_replaced),
         TEST(created_at_once), TEST(refused_files),       TEST(damaged_files),      TEST(another_setups_catalog),
-        TEST(newer_schema),    TEST(older_schema),       TEST(schema_one),
+        TEST(newer_schema),    TEST(older_schema),         TEST(schema_one),
+        TEST(rows_of_the_first_schema),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

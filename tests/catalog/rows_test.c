@@ -319,6 +319,34 @@ times_are_rfc_3339(void **state)
     assert_int_equal(1, raw_number(p->path, "SELECT expires_at = '1970-01-01T00:00:01Z' FROM file_keys"));
 }
 
+/* Compare and set: whatever changed meanwhile, nothing is written. */
+static void
+swaps_what_is_unchanged(void **state)
+{
+    struct place *p = *state;
+    struct sck_err err = SCK_ERR_INIT;
+    struct sck_version_rec before = {.key = {1}, .version = 2, .state = SCK_VERSION_ACTIVE};
+    struct sck_version_rec after = before;
+    struct sck_version_rec third = before;
+    struct sck_version_rec read = {.key = {1}, .version = 2};
+    after.gcm_reserved = 10;
+    third.gcm_reserved = 20;
+    assert_code(sck_catalog_swap(p->catalog, SCK_TABLE_VERSIONS, &before, &after, &err), SCK_E_NOT_FOUND, &err);
+    assert_string_equal(err.message, "the catalog has no such row in versions");
+    assert_ok(sck_catalog_insert(p->catalog, SCK_TABLE_VERSIONS, &before, &err), &err);
+    assert_ok(sck_catalog_swap(p->catalog, SCK_TABLE_VERSIONS, &before, &after, &err), &err);
+    /* In a transaction, a failure leaves the rest of it good. */
+    assert_ok(sck_catalog_begin(p->catalog, &err), &err);
+    assert_code(sck_catalog_swap(p->catalog, SCK_TABLE_VERSIONS, &before, &third, &err), SCK_E_NOT_FOUND, &err);
+    assert_ok(sck_catalog_swap(p->catalog, SCK_TABLE_VERSIONS, &after, &after, &err), &err);
+    assert_ok(sck_catalog_commit(p->catalog, &err), &err);
+    assert_ok(sck_catalog_get(p->catalog, SCK_BY_VERSION, &read, &err), &err);
+    assert_int_equal(read.gcm_reserved, 10);
+    sck_record_clear(SCK_TABLE_VERSIONS, &read);
+    assert_ok(sck_catalog_delete(p->catalog, SCK_TABLE_VERSIONS, &after, &err), &err);
+    assert_code(sck_catalog_swap(p->catalog, SCK_TABLE_VERSIONS, &after, &third, &err), SCK_E_NOT_FOUND, &err);
+}
+
 int
 main(void)
 {
@@ -327,6 +355,7 @@ main(void)
         TEST(round_trip),         TEST(longest_values),     TEST(unique_columns),
         TEST(ids_are_not_given_twice), TEST(absent_rows),   TEST(transactions),
         TEST(unchecked_rows),     TEST(row_key_that_fails), TEST(times_are_rfc_3339),
+        TEST(swaps_what_is_unchanged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -198,6 +198,61 @@ pages_while_rows_change(void **state)
     assert_int_equal(count, 600);
 }
 
+struct good {
+    struct place *p;
+    size_t good;
+    size_t bad;
+    char last[SCK_ERR_MESSAGE_MAX];
+};
+
+static enum sck_code
+note_good(void *arg, void *record, struct sck_err *err)
+{
+    struct good *g = arg;
+    const struct sck_file_rec *file = record;
+    (void)err;
+    assert_int_equal(file->state, SCK_FILE_ACTIVE);
+    g->good++;
+    return SCK_OK;
+}
+
+static void
+note_bad(void *arg, const char *problem)
+{
+    struct good *g = arg;
+    g->bad++;
+    (void)snprintf(g->last, sizeof g->last, "%s", problem);
+}
+
+/* Bad rows at the edges of pages, a whole page of them, and one whose type is wrong. */
+static void
+passes_over_bad_rows(void **state)
+{
+    struct good g = {.p = *state};
+    struct sck_err err = SCK_ERR_INIT;
+    char want[256];
+    for (unsigned i = 1; i <= 4 * SCK_PAGE_ROWS; i++) {
+        struct sck_file_rec f = {.file_id = {(uint8_t)(i >> 8), (uint8_t)i}, .dek_id = {1}, .owner_id = 3,
+                                 .state = SCK_FILE_ACTIVE, .created_s = 1};
+        (void)snprintf(f.key_reference, sizeof f.key_reference, "file-%u", i);
+        assert_ok(sck_catalog_insert(g.p->catalog, SCK_TABLE_FILES, &f, &err), &err);
+    }
+    raw_sql(g.p->path, "UPDATE file_keys SET size = 5 WHERE id IN (1, 63, 64, 65, 256) OR id BETWEEN 129 AND 192");
+    raw_sql(g.p->path, "UPDATE file_keys SET header_tag = x'00' WHERE id = 70");
+    struct sck_file_rec from = {.owner_id = 3};
+    assert_code(sck_catalog_each(g.p->catalog, SCK_FILES_OF_OWNER, &from, true, 0, note_good, &g, &err),
+                SCK_E_INTEGRITY, &err);
+    assert_int_equal(g.good, 0);
+    from = (struct sck_file_rec){.owner_id = 3};
+    assert_ok(sck_catalog_each_good(g.p->catalog, SCK_FILES_OF_OWNER, &from, note_good, note_bad, &g, &err), &err);
+    assert_int_equal(g.bad, 5 + SCK_PAGE_ROWS + 1);
+    assert_int_equal(g.good, 4 * SCK_PAGE_ROWS - g.bad);
+    (void)snprintf(want, sizeof want,
+                   "catalog %s: the row of file_keys with id = 256 was changed by someone else: restore the catalog "
+                   "from a backup", g.p->path);
+    assert_string_equal(g.last, want);
+}
+
 int
 main(void)
 {
@@ -207,6 +262,7 @@ main(void)
         TEST(newest_first),
         TEST(pages_backwards),
         TEST(pages_while_rows_change),
+        TEST(passes_over_bad_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
