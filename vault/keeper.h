@@ -116,7 +116,8 @@ struct sck_keeper_ops {
     void (*cancel)(struct sck_keeper *keeper, struct sck_keeper_work *work);
     /*
      * Make a new version; wrap uses it from now on, the older ones still open.  made->version is the new one; with
-     * versions_are_records made->record too.  Not repeated by itself when an answer is lost: read the version first.
+     * versions_are_records made->record too, of version kek->version + 1, and no older one need be there any more.
+     * Not repeated by itself when an answer is lost: the newest version is read before and after.  SCK_E_NOT_FOUND.
      */
     enum sck_code (*rotate)(struct sck_keeper *keeper, const struct sck_kek *kek, struct sck_kek_made *made,
                             struct sck_err *err);

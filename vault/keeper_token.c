@@ -10,13 +10,13 @@
 
 enum { CACHED_DEFAULT = 256, RECORD_MAX = 4096, BLOB_LEN = SCK_GCM_NONCE_LEN + SCK_PAYLOAD_LEN + SCK_GCM_TAG_LEN };
 
-/* A loaded KEK.  It may be forgotten while others still use it: the last one to let go releases the handle. */
+/* A loaded version of a KEK.  It may be forgotten while others still use it: the last one to let go releases the handle. */
 struct loaded {
     struct loaded *newer, *older;   /* order of last use */
     struct loaded *chain;           /* same hash bucket */
     size_t bucket;
     unsigned refs;                  /* users, and one for the cache */
-    uint32_t generation;
+    uint32_t generation, version;
     void *key;
     char name[SCK_KEK_NAME_MAX + 1];
 };
@@ -40,9 +40,9 @@ of(struct sck_keeper *keeper)
 
 /* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/: names are our own keyed encodings, nobody chooses them freely. */
 static size_t
-bucket_of(const struct token_keeper *k, const char *name, uint32_t generation)
+bucket_of(const struct token_keeper *k, const char *name, uint32_t generation, uint32_t version)
 {
-    uint64_t h = 14695981039346656037U ^ generation;
+    uint64_t h = 14695981039346656037U ^ generation ^ (uint64_t)version << 32;
     for (const char *p = name; *p != '\0'; p++)
         h = (h ^ (uint8_t)*p) * 1099511628211U;
     return (size_t)(h ^ h >> 32) & k->bucket_mask;
@@ -65,10 +65,10 @@ link_newest(struct token_keeper *k, struct loaded *l)
 }
 
 static struct loaded *
-find_locked(struct token_keeper *k, const char *name, uint32_t generation)
+find_locked(struct token_keeper *k, const char *name, uint32_t generation, uint32_t version)
 {
-    struct loaded *l = k->buckets[bucket_of(k, name, generation)];
-    while (l != NULL && (l->generation != generation || strcmp(l->name, name) != 0))
+    struct loaded *l = k->buckets[bucket_of(k, name, generation, version)];
+    while (l != NULL && (l->version != version || l->generation != generation || strcmp(l->name, name) != 0))
         l = l->chain;
     return l;
 }
@@ -109,12 +109,12 @@ keep(struct token_keeper *k, struct loaded *mine, uint64_t forgets)
 {
     struct loaded *use = mine, *evicted = NULL;
     sck_forklock_take(&k->lock);
-    struct loaded *theirs = find_locked(k, mine->name, mine->generation);
+    struct loaded *theirs = find_locked(k, mine->name, mine->generation, mine->version);
     if (theirs != NULL) {
         theirs->refs++;
         use = theirs;
     } else if (k->forgets == forgets) {
-        mine->bucket = bucket_of(k, mine->name, mine->generation);
+        mine->bucket = bucket_of(k, mine->name, mine->generation, mine->version);
         mine->chain = k->buckets[mine->bucket];
         k->buckets[mine->bucket] = mine;
         link_newest(k, mine);
@@ -161,7 +161,7 @@ get(struct token_keeper *k, const struct sck_kek *kek, struct loaded **out, stru
         return rc;
     sck_forklock_take(&k->lock);
     uint64_t forgets = k->forgets;
-    struct loaded *l = find_locked(k, kek->name, kek->generation);
+    struct loaded *l = find_locked(k, kek->name, kek->generation, kek->version);
     if (l != NULL) {
         l->refs++;
         unlink_order(k, l);
@@ -188,6 +188,7 @@ get(struct token_keeper *k, const struct sck_kek *kek, struct loaded **out, stru
     }
     l->refs = 1;
     l->generation = kek->generation;
+    l->version = kek->version;
     memcpy(l->name, kek->name, strlen(kek->name) + 1);
     *out = keep(k, l, forgets);
     return SCK_OK;
@@ -277,16 +278,16 @@ token_unwrap(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t vers
     return rc;
 }
 
+/* Forget the versions of a KEK (of all: NULL) below `oldest`. */
 static void
-token_forget(struct sck_keeper *keeper, const char *name)
+forget_below(struct token_keeper *k, const char *name, uint32_t oldest)
 {
-    struct token_keeper *k = of(keeper);
     struct loaded *gone = NULL;
     sck_forklock_take(&k->lock);
     k->forgets++;
     for (struct loaded *l = k->newest, *older; l != NULL; l = older) {
         older = l->older;
-        if ((name == NULL || strcmp(l->name, name) == 0) && drop_locked(k, l)) {
+        if ((name == NULL || strcmp(l->name, name) == 0) && l->version < oldest && drop_locked(k, l)) {
             l->chain = gone;
             gone = l;
         }
@@ -297,6 +298,44 @@ token_forget(struct sck_keeper *keeper, const char *name)
         destroy(k, gone);
         gone = next;
     }
+}
+
+static void
+token_forget(struct sck_keeper *keeper, const char *name)
+{
+    forget_below(of(keeper), name, UINT32_MAX);
+}
+
+/* A new KEK with a record of its own; the one before it stays what it is. */
+static enum sck_code
+token_rotate(struct sck_keeper *keeper, const struct sck_kek *kek, struct sck_kek_made *made, struct sck_err *err)
+{
+    if (kek->version >= UINT32_MAX - 1) {
+        memset(made, 0, sizeof *made);
+        return sck_fail(err, SCK_E_STATE, "keeper token: KEK %s has had 2^32 versions", kek->name);
+    }
+    enum sck_code rc = token_create(keeper, kek->name, kek->generation, made, err);
+    if (rc == SCK_OK)
+        made->version = kek->version + 1;
+    return rc;
+}
+
+static enum sck_code
+token_newest(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t *version, struct sck_err *err)
+{
+    (void)keeper;
+    (void)err;
+    *version = kek->version;
+    return SCK_OK;
+}
+
+/* The caller destroys the older records. */
+static enum sck_code
+token_retire(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t oldest, struct sck_err *err)
+{
+    (void)err;
+    forget_below(of(keeper), kek->name, oldest);
+    return SCK_OK;
 }
 
 static enum sck_code
@@ -362,10 +401,14 @@ static const struct sck_keeper_ops token_ops = {
     .name = "token",
     .erasure = SCK_ERASURE_SCHEDULED,
     .rewraps_blind = false,
+    .versions_are_records = true,
     .create = token_create,
     .wrap = token_wrap,
     .unwrap = token_unwrap,
     .run = sck_keeper_run_each,
+    .rotate = token_rotate,
+    .newest = token_newest,
+    .retire = token_retire,
     .erase = token_erase,
     .probe = token_probe,
     .forget = token_forget,

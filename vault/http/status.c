@@ -36,6 +36,10 @@ static const struct sck_triage rows[] = {
      SCK_SAYS_MISSING, SCK_E_NOT_FOUND, "missing", "no such KEK", false},
     {ANSWER(400, 400), SCK_OP_CONFIG, SCK_MATCH_HAS, "no existing key named", SCK_ACT_STOP, SCK_SAYS_MISSING,
      SCK_E_NOT_FOUND, "missing", "no such KEK", false},
+    {ANSWER(400, 400), SCK_OP_ROTATE, SCK_MATCH_HAS, "key not found", SCK_ACT_STOP, SCK_SAYS_MISSING,
+     SCK_E_NOT_FOUND, "missing", "no such KEK", false},
+    {ANSWER(400, 400), SCK_OP_TRIM, SCK_MATCH_HAS, "invalid key name", SCK_ACT_STOP, SCK_SAYS_MISSING,
+     SCK_E_NOT_FOUND, "missing", "no such KEK", false},
     {ANSWER(400, 400), SCK_OP_DELETE, SCK_MATCH_HAS, "could not delete key; not found", SCK_ACT_STOP,
      SCK_SAYS_MISSING, SCK_E_NOT_FOUND, "missing", "no such KEK", false},
     {ANSWER(400, 400), SCK_OP_DELETE, SCK_MATCH_HAS, "deletion is not allowed", SCK_ACT_STOP, SCK_SAYS_UNDELETABLE,
@@ -133,6 +137,8 @@ sck_vault_op_name(enum sck_vault_op op)
     case SCK_OP_LEADER:         return "leader";
     case SCK_OP_LOOKUP:         return "lookup";
     case SCK_OP_CAPABILITIES:   return "capabilities";
+    case SCK_OP_ROTATE:         return "rotate";
+    case SCK_OP_TRIM:           return "trim";
     }
     return "unknown";
 }

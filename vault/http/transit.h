@@ -53,6 +53,12 @@ enum sck_code sck_transit_wrap(struct sck_keeper *keeper, const struct sck_kek *
 enum sck_code sck_transit_unwrap(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t version,
                                  const uint8_t *blob, size_t blob_len, struct sck_secret **payload,
                                  struct sck_err *err);
+enum sck_code sck_transit_rotate(struct sck_keeper *keeper, const struct sck_kek *kek, struct sck_kek_made *made,
+                                 struct sck_err *err);
+enum sck_code sck_transit_newest(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t *version,
+                                 struct sck_err *err);
+enum sck_code sck_transit_retire(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t oldest,
+                                 struct sck_err *err);
 enum sck_code sck_transit_erase(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t version,
                                 const uint8_t *canary, size_t canary_len, struct sck_erase_proof *proof,
                                 struct sck_err *err);
