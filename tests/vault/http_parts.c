@@ -10,7 +10,7 @@
 
 #include <jansson.h>
 
-#define ALL_OPS 0xFFFU
+#define ALL_OPS (0xFFFU | SCK_OP_ROTATE | SCK_OP_TRIM)
 #define ALL_BUT(op) (ALL_OPS & ~(unsigned)(op))
 
 static struct sck_json
@@ -167,6 +167,8 @@ static const struct answer answers[] = {
      SCK_SAYS_MALFORMED, SCK_E_CONFIG, "refused"},
     {HTTP, 400, SCK_OP_CONFIG, "no existing key named sk--a could be found", SCK_ACT_STOP, SCK_SAYS_MISSING,
      SCK_E_NOT_FOUND, "missing"},
+    {HTTP, 400, SCK_OP_ROTATE, "key not found", SCK_ACT_STOP, SCK_SAYS_MISSING, SCK_E_NOT_FOUND, "missing"},
+    {HTTP, 400, SCK_OP_TRIM, "invalid key name", SCK_ACT_STOP, SCK_SAYS_MISSING, SCK_E_NOT_FOUND, "missing"},
     {HTTP, 400, SCK_OP_DELETE, "error deleting policy sk--a: could not delete key; not found", SCK_ACT_STOP,
      SCK_SAYS_MISSING, SCK_E_NOT_FOUND, "missing"},
     {HTTP, 400, SCK_OP_DELETE, "error deleting policy sk--a: deletion is not allowed for this key", SCK_ACT_STOP,
@@ -261,7 +263,7 @@ each_answer_means_what_it_must(void **state)
     assert_true(count < 128);
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
         const struct answer *a = &answers[i];
-        for (unsigned op = 1; op <= SCK_OP_CAPABILITIES; op <<= 1) {
+        for (unsigned op = 1; op <= SCK_OP_TRIM; op <<= 1) {
             if ((a->ops & op) == 0)
                 continue;
             const struct sck_triage *row = sck_triage(a->net, a->status, (enum sck_vault_op)op, a->text);

@@ -24,8 +24,8 @@ enum sck_vault_op {
     SCK_OP_LEADER = 1U << 9,        /* GET sys/leader */
     SCK_OP_LOOKUP = 1U << 10,       /* GET auth/token/lookup-self */
     SCK_OP_CAPABILITIES = 1U << 11, /* POST sys/capabilities-self */
-    SCK_OP_ROTATE = 1U << 14,       /* POST keys/:n/rotate */
-    SCK_OP_TRIM = 1U << 15          /* POST keys/:n/trim */
+    SCK_OP_ROTATE = 1U << 13,       /* POST keys/:n/rotate */
+    SCK_OP_TRIM = 1U << 14          /* POST keys/:n/trim */
 };
 /* A word for logs and messages. */
 const char *sck_vault_op_name(enum sck_vault_op op);
