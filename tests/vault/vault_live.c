@@ -3,15 +3,12 @@
  * Keeper `vault` through its plug-in, one command a run, for openbao.test.sh:
  *   vault_live PLUGIN open | prepare | probe | create NAME | wrap NAME | unwrap NAME VERSION BLOB |
  *              erase NAME VERSION [BLOB] | storm NAME THREADS MS | fork NAME
- * The configuration comes from the environment: URL, MOUNT, NAMESPACE, TOKEN_FILE, ADMIN_TOKEN_FILE, CA_FILE,
- * INSECURE_HTTP, INSECURE_SKIP_VERIFY, MAX_RETRIES, DEADLINE_MS, REQUEST_TIMEOUT_MS, RETRY_BACKOFF_MS; LOG=1 logs to standard error.
+ * The configuration comes from the environment: see live.h.
  * Prints what came out, or "<code>: <message>" and exits 1.
  */
 #include "lib/base/clock.h"
-#include "lib/base/log.h"
-#include "vault/keeper.h"
+#include "tests/vault/live.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -23,31 +20,6 @@
 static const struct sck_keeper_plugin *plugin;
 static struct sck_keeper *keeper;
 static struct sck_err err = SCK_ERR_INIT;
-
-static const char *
-setting(const char *name, const char *fallback)
-{
-    const char *value = getenv(name);
-    return value != NULL ? value : fallback;
-}
-
-static struct sck_secret *
-payload_new(void)
-{
-    struct sck_secret *s = NULL;
-    if (sck_secret_new(SCK_PAYLOAD_LEN, &s, &err) != SCK_OK)
-        abort();
-    for (size_t i = 0; i < s->len; i++)
-        s->data[i] = (uint8_t)(255 - i);
-    return s;
-}
-
-static struct sck_kek
-kek_named(const char *name)
-{
-    return (struct sck_kek){.name = name, .generation = 1, .version = 1, .mount = setting("KEK_MOUNT", ""),
-                            .name_space = ""};
-}
 
 static enum sck_code
 do_create(const char *name)
@@ -63,8 +35,8 @@ do_create(const char *name)
 static enum sck_code
 do_wrap(const char *name)
 {
-    struct sck_kek kek = kek_named(name);
-    struct sck_secret *payload = payload_new();
+    struct sck_kek kek = live_kek(name);
+    struct sck_secret *payload = live_payload();
     struct sck_buf blob;
     uint32_t version = 0;
     sck_buf_init(&blob, SCK_KEEPER_BLOB_MAX);
@@ -79,8 +51,8 @@ do_wrap(const char *name)
 static enum sck_code
 do_unwrap(const char *name, const char *version, const char *blob)
 {
-    struct sck_kek kek = kek_named(name);
-    struct sck_secret *want = payload_new(), *got = NULL;
+    struct sck_kek kek = live_kek(name);
+    struct sck_secret *want = live_payload(), *got = NULL;
     enum sck_code rc = keeper->ops->unwrap(keeper, &kek, (uint32_t)atoi(version), (const uint8_t *)blob, strlen(blob),
                                            &got, &err);
     if (rc == SCK_OK)
@@ -93,7 +65,7 @@ do_unwrap(const char *name, const char *version, const char *blob)
 static enum sck_code
 do_erase(const char *name, const char *version, const char *blob)
 {
-    struct sck_kek kek = kek_named(name);
+    struct sck_kek kek = live_kek(name);
     struct sck_erase_proof proof;
     enum sck_code rc = keeper->ops->erase(keeper, &kek, (uint32_t)atoi(version), (const uint8_t *)blob, strlen(blob),
                                           &proof, &err);
@@ -113,7 +85,7 @@ static void *
 storm_thread(void *arg)
 {
     struct storm *s = arg;
-    struct sck_kek kek = kek_named(s->name);
+    struct sck_kek kek = live_kek(s->name);
     struct sck_secret *payload = NULL;
     if (sck_secret_new(SCK_PAYLOAD_LEN, &payload, NULL) != SCK_OK)
         return NULL;
@@ -215,29 +187,8 @@ main(int argc, char **argv)
 {
     if (argc < 3)
         return 2;
-    void *module = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
-    plugin = module != NULL ? dlsym(module, "scopekey_keeper_plugin") : NULL;
-    if (plugin == NULL || plugin->version != SCK_KEEPER_PLUGIN_VERSION) {
-        fprintf(stderr, "cannot load %s: %s\n", argv[1], dlerror());
-        return 2;
-    }
-    const struct sck_keeper_vault_conf conf = {
-        .url = setting("URL", "http://127.0.0.1:8200"),
-        .mount = setting("MOUNT", "transit"),
-        .name_space = setting("NAMESPACE", ""),
-        .token_file = getenv("TOKEN_FILE"),
-        .admin_token_file = getenv("ADMIN_TOKEN_FILE"),
-        .ca_file = getenv("CA_FILE"),
-        .insecure_http = getenv("INSECURE_HTTP") != NULL,
-        .insecure_skip_verify = getenv("INSECURE_SKIP_VERIFY") != NULL,
-        .max_retries = (unsigned)atoi(setting("MAX_RETRIES", "3")),
-        .deadline_ms = atoi(setting("DEADLINE_MS", "0")),
-        .request_timeout_ms = atoi(setting("REQUEST_TIMEOUT_MS", "0")),
-        .retry_backoff_ms = atoi(setting("RETRY_BACKOFF_MS", "0")),
-    };
-    if (getenv("LOG") != NULL)
-        sck_log_setup(2, SCK_LOG_DEBUG, SCK_LOG_TEXT);
-    enum sck_code rc = plugin->vault_open(&conf, &keeper, &err);
+    plugin = live_plugin(argv[1]);
+    enum sck_code rc = live_open(plugin, &keeper, &err);
     if (rc == SCK_OK) {
         rc = run(argc, argv);
         keeper->ops->close(keeper);
