@@ -4,6 +4,7 @@
 
 #include "lib/base/file.h"
 #include "lib/base/log.h"
+#include "lib/base/process.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -65,6 +66,7 @@ main(int argc, char **argv)
     struct sck_cli cli = {.status = SCK_EXIT_DONE};
     struct sck_parsed parsed = {0};
     struct sck_err err = SCK_ERR_INIT;
+    sck_process_harden();
     enum sck_code code = sck_option_parse(sck_cli_commands, sck_cli_globals, &cli.globals, &cli.globals.help,
                                           argc > 0 ? argc - 1 : 0, argv + (argc > 0 ? 1 : 0), &parsed, &err);
     if (code == SCK_OK)

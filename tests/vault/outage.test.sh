@@ -26,6 +26,7 @@ fault_proxy "$tmp/proxy" "$openbao_url" --ca "$tmp/durable/ca.pem" --tls "$tmp/d
 URL=$fault_url
 
 coproc LOAD { exec tests/vault/vault_load vault/.libs/keeper-http.so load sk--alice 16 2>"$tmp/load.log"; }
+# shellcheck disable=SC2153
 load_pid=$LOAD_PID
 
 # since: what happened since the last time: $ok, $connectivity, $asked; complains about everything else.
