@@ -181,12 +181,32 @@ SCK_MUST_CHECK enum sck_code sck_keeper_token_open(const struct sck_keeper_token
                                                    struct sck_keeper **out, struct sck_err *err);
 
 /* ---- keeper vault: HashiCorp Vault or OpenBao transit, in the plug-in keeper-http.so ---- */
+/*
+ * A way to a token beside its file.  NULL, "" and 0 are "not set" throughout.  Where several sources of one thing are
+ * set the order is variable, descriptor, systemd credential, file.
+ */
+struct sck_keeper_vault_auth {
+    const char *method;             /* "token" (not set), "agent", "approle", "kubernetes", "jwt", "cert" */
+    const char *mount;              /* of the method; not set: its name */
+    const char *role;               /* role's name; cert: the certificate's name, not set: any that fits */
+    const char *name_space;         /* of the mount; not set: the keeper's; "root": none */
+    const char *token_env;          /* name of a variable */
+    int token_fd;
+    const char *token_credential;
+    const char *role_id, *role_id_file;
+    const char *secret_id_file;
+    bool secret_id_wrapped;         /* that file holds a wrapping token; needs `role` */
+    const char *jwt_file;           /* kubernetes, not set: where pods have it */
+    const char *client_cert_file, *client_key_file; /* PEM; admin, not set: the data token's */
+};
+
 struct sck_keeper_vault_conf {
     const char *url;                /* https://..., or http:// to loopback with insecure_http */
     const char *mount;              /* "transit"; may hold slashes */
     const char *name_space;         /* or "" */
     const char *token_file;         /* data token: encrypt, decrypt, rewrap */
     const char *admin_token_file;   /* creates, configures, deletes; NULL where nothing is created or erased */
+    struct sck_keeper_vault_auth auth, admin_auth;
     const char *ca_file;            /* or NULL: the system's */
     bool insecure_http;
     bool insecure_skip_verify;

@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define SECRET_FILE_MAX 4096
+#define SHARED_SECRET_MAX 16384
 
 static ssize_t
 read_retry(int fd, void *data, size_t len)
@@ -49,11 +51,11 @@ sck_file_read(const char *path, size_t max_len, struct sck_buf *out, struct sck_
     return rc;
 }
 
-enum sck_code
-sck_fd_read_secret(int fd, const char *what, struct sck_secret **out, struct sck_err *err)
+static enum sck_code
+read_secret(int fd, size_t most, const char *what, struct sck_secret **out, struct sck_err *err)
 {
     struct sck_secret *s = NULL;
-    enum sck_code rc = sck_secret_new(SECRET_FILE_MAX + 2, &s, err);
+    enum sck_code rc = sck_secret_new(most + 2, &s, err);
     if (rc != SCK_OK)
         return rc;
     size_t used = 0;
@@ -73,8 +75,8 @@ sck_fd_read_secret(int fd, const char *what, struct sck_secret **out, struct sck
         used--;
     if (used == 0)
         rc = sck_fail(err, SCK_E_CONFIG, "%s is empty: put the secret on its first line", what);
-    else if (used > SECRET_FILE_MAX)
-        rc = sck_fail(err, SCK_E_CONFIG, "%s is longer than %d bytes", what, SECRET_FILE_MAX);
+    else if (used > most)
+        rc = sck_fail(err, SCK_E_CONFIG, "%s is longer than %zu bytes", what, most);
     else
         rc = sck_secret_from(s->data, used, out, err);
 out:
@@ -83,29 +85,75 @@ out:
 }
 
 enum sck_code
-sck_file_read_secret(const char *path, const char *what, struct sck_secret **out, struct sck_err *err)
+sck_fd_read_secret(int fd, const char *what, struct sck_secret **out, struct sck_err *err)
 {
-    enum sck_code rc;
+    return read_secret(fd, SECRET_FILE_MAX, what, out, err);
+}
+
+/* Open a regular file for reading; `priv` refuses one that is not the user's own and his alone. */
+static enum sck_code
+open_secret(const char *path, bool priv, const char *name, int *fd, struct sck_err *err)
+{
     struct stat st;
-    char name[512];
-    (void)snprintf(name, sizeof name, "%s %s", what, path);
+    enum sck_code rc = SCK_OK;
     /* O_NONBLOCK: a pipe put in the file's place must not hang the caller. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0)
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (*fd < 0)
         return sck_fail_errno(err, errno == ENOENT ? SCK_E_NOT_FOUND : SCK_E_IO, errno, "cannot open %s", name);
-    if (fstat(fd, &st) != 0)
+    if (fstat(*fd, &st) != 0)
         rc = sck_fail_errno(err, SCK_E_IO, errno, "cannot examine %s", name);
     else if (!S_ISREG(st.st_mode))
         rc = sck_fail(err, SCK_E_CONFIG, "%s is not a regular file", name);
-    else if (st.st_uid != geteuid() && st.st_uid != 0)
+    else if (priv && st.st_uid != geteuid() && st.st_uid != 0)
         rc = sck_fail(err, SCK_E_CONFIG, "%s belongs to another user: make it your own (chown)", name);
-    else if ((st.st_mode & 077) != 0)
+    else if (priv && (st.st_mode & 077) != 0)
         rc = sck_fail(err, SCK_E_CONFIG, "%s can be read by others (mode %04o): run chmod 600 on it", name,
                       (unsigned)(st.st_mode & 07777));
-    else
-        rc = sck_fd_read_secret(fd, name, out, err);
+    if (rc != SCK_OK)
+        (void)close(*fd);
+    return rc;
+}
+
+/* Open and read; `most` 0 only checks. */
+static enum sck_code
+open_and_read(const char *path, bool priv, size_t most, const char *what, struct sck_secret **out,
+              struct sck_err *err)
+{
+    char name[512];
+    int fd = -1;
+    (void)snprintf(name, sizeof name, "%s %s", what, path);
+    enum sck_code rc = open_secret(path, priv, name, &fd, err);
+    if (rc != SCK_OK)
+        return rc;
+    if (most > 0)
+        rc = read_secret(fd, most, name, out, err);
     (void)close(fd);
     return rc;
+}
+
+enum sck_code
+sck_file_read_secret(const char *path, const char *what, struct sck_secret **out, struct sck_err *err)
+{
+    return open_and_read(path, true, SECRET_FILE_MAX, what, out, err);
+}
+
+enum sck_code
+sck_file_read_shared_secret(const char *path, const char *what, struct sck_secret **out, struct sck_err *err)
+{
+    return open_and_read(path, false, SHARED_SECRET_MAX, what, out, err);
+}
+
+enum sck_code
+sck_file_check_private(const char *path, const char *what, struct sck_err *err)
+{
+    return open_and_read(path, true, 0, what, NULL, err);
+}
+
+char *
+sck_systemd_credential_path(const char *name)
+{
+    const char *folder = getauxval(AT_SECURE) != 0 ? NULL : getenv("CREDENTIALS_DIRECTORY");
+    return folder != NULL && strchr(name, '/') == NULL ? sck_path_join(folder, name) : NULL;
 }
 
 enum sck_code

@@ -22,6 +22,13 @@ SCK_MUST_CHECK enum sck_code sck_file_read_secret(const char *path, const char *
 /* The same from an open descriptor (systemd credential, pipe), read to its end and left open; no mode check. */
 SCK_MUST_CHECK enum sck_code sck_fd_read_secret(int fd, const char *what, struct sck_secret **out,
                                                 struct sck_err *err);
+/* The same from a file that others may read too (a workload's JWT), at most 16384 bytes; no owner or mode check. */
+SCK_MUST_CHECK enum sck_code sck_file_read_shared_secret(const char *path, const char *what, struct sck_secret **out,
+                                                         struct sck_err *err);
+/* Owner and mode as sck_file_read_secret() wants them, for a file that somebody else reads.  SCK_E_NOT_FOUND when absent. */
+SCK_MUST_CHECK enum sck_code sck_file_check_private(const char *path, const char *what, struct sck_err *err);
+/* Path of a systemd credential (systemd.exec(5)), allocated; NULL under AT_SECURE, without any, or for a name with a slash. */
+char *sck_systemd_credential_path(const char *name);
 
 /*
  * Replace `path` atomically: temporary in the same directory, mode `mode`, fsync, rename, fsync of the

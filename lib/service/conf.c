@@ -46,11 +46,46 @@ static const struct sck_conf_key table[] = {
     {"keeper vault", "url", SCK_CONF_TEXT, "VAULT_ADDR", "", 0, 0, NULL, 0, OFF(vault_url)},
     {"keeper vault", "mount", SCK_CONF_TEXT, NULL, "transit", 0, 0, NULL, 0, OFF(vault_mount)},
     {"keeper vault", "namespace", SCK_CONF_TEXT, "VAULT_NAMESPACE", "", 0, 0, NULL, 0, OFF(vault_namespace)},
-    {"keeper vault", "token_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(vault_token_file)},
-    {"keeper vault", "admin_token_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(vault_admin_token_file)},
+    {"keeper vault", "auth", SCK_CONF_WORD, NULL, "token", 0, 0, "token|agent|approle|kubernetes|jwt|cert", 0,
+     OFF(vault_data.auth)},
+    {"keeper vault", "auth_mount", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(vault_data.auth_mount)},
+    {"keeper vault", "auth_role", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(vault_data.auth_role)},
+    {"keeper vault", "auth_namespace", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(vault_data.auth_namespace)},
+    {"keeper vault", "token_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(vault_data.token_file)},
+    {"keeper vault", "token_fd", SCK_CONF_INT, NULL, "0", 0, 1048576, NULL, 0, OFF(vault_data.token_fd)},
+    {"keeper vault", "token_credential", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(vault_data.token_credential)},
+    {"keeper vault", "role_id", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(vault_data.role_id)},
+    {"keeper vault", "role_id_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(vault_data.role_id_file)},
+    {"keeper vault", "secret_id_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(vault_data.secret_id_file)},
+    {"keeper vault", "secret_id_wrapped", SCK_CONF_BOOL, NULL, "false", 0, 0, NULL, 0,
+     OFF(vault_data.secret_id_wrapped)},
+    {"keeper vault", "jwt_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(vault_data.jwt_file)},
+    {"keeper vault", "client_cert_file", SCK_CONF_PATH, "VAULT_CLIENT_CERT", "", 0, 0, NULL, 0,
+     OFF(vault_data.client_cert_file)},
+    {"keeper vault", "client_key_file", SCK_CONF_PATH, "VAULT_CLIENT_KEY", "", 0, 0, NULL, 0,
+     OFF(vault_data.client_key_file)},
+    {"keeper vault", "admin_auth", SCK_CONF_WORD, NULL, "token", 0, 0, "token|agent|approle|kubernetes|jwt|cert", 0,
+     OFF(vault_admin.auth)},
+    {"keeper vault", "admin_auth_mount", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(vault_admin.auth_mount)},
+    {"keeper vault", "admin_auth_role", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(vault_admin.auth_role)},
+    {"keeper vault", "admin_auth_namespace", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(vault_admin.auth_namespace)},
+    {"keeper vault", "admin_token_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(vault_admin.token_file)},
+    {"keeper vault", "admin_token_fd", SCK_CONF_INT, NULL, "0", 0, 1048576, NULL, 0, OFF(vault_admin.token_fd)},
+    {"keeper vault", "admin_token_credential", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0,
+     OFF(vault_admin.token_credential)},
+    {"keeper vault", "admin_role_id", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(vault_admin.role_id)},
+    {"keeper vault", "admin_role_id_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(vault_admin.role_id_file)},
+    {"keeper vault", "admin_secret_id_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(vault_admin.secret_id_file)},
+    {"keeper vault", "admin_secret_id_wrapped", SCK_CONF_BOOL, NULL, "false", 0, 0, NULL, 0,
+     OFF(vault_admin.secret_id_wrapped)},
+    {"keeper vault", "admin_jwt_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(vault_admin.jwt_file)},
+    {"keeper vault", "admin_client_cert_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0,
+     OFF(vault_admin.client_cert_file)},
+    {"keeper vault", "admin_client_key_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0,
+     OFF(vault_admin.client_key_file)},
     {"keeper vault", "ca_file", SCK_CONF_PATH, "VAULT_CACERT", "", 0, 0, NULL, 0, OFF(vault_ca_file)},
     {"keeper vault", "insecure_http", SCK_CONF_BOOL, NULL, "false", 0, 0, NULL, 0, OFF(vault_insecure_http)},
-    {"keeper vault", "insecure_skip_verify", SCK_CONF_BOOL, NULL, "false", 0, 0, NULL, 0,
+    {"keeper vault", "insecure_skip_verify", SCK_CONF_BOOL, "VAULT_SKIP_VERIFY", "false", 0, 0, NULL, 0,
      OFF(vault_insecure_skip_verify)},
     {"keeper vault", "connect_timeout_ms", SCK_CONF_INT, NULL, "2000", 1, 600000, NULL, 0,
      OFF(vault_connect_timeout_ms)},
@@ -110,9 +145,14 @@ word_index(const char *words, const char *text)
     return -1;
 }
 
+/* Variables of other programs say 1 and 0 too. */
 static bool
-parse_bool(const char *text, bool *out)
+parse_bool(const char *text, bool from_env, bool *out)
 {
+    if (from_env && (strcmp(text, "1") == 0 || strcmp(text, "0") == 0)) {
+        *out = text[0] == '1';
+        return true;
+    }
     if (strcasecmp(text, "true") != 0 && strcasecmp(text, "false") != 0)
         return false;
     *out = strcasecmp(text, "true") == 0;
@@ -176,7 +216,7 @@ set_value(struct sck_conf *conf, const struct sck_conf_key *k, const char *text,
     case SCK_CONF_PATH: return set_string(conf, k, text, err);
     case SCK_CONF_WORD: return set_word(conf, k, text, where, err);
     case SCK_CONF_BOOL:
-        if (!parse_bool(text, field))
+        if (!parse_bool(text, from_env, field))
             return sck_fail(err, SCK_E_CONFIG, "%s: \"%s\" is neither true nor false", where, text);
         return SCK_OK;
     case SCK_CONF_INT: {
@@ -209,12 +249,25 @@ set_defaults(struct sck_conf *conf, struct sck_err *err)
     return rc;
 }
 
+/* A variable's value; OpenBao's name of one of Vault's wins, as in its own client. */
+static const char *
+env_value(const char *name)
+{
+    char bao[64];
+    const char *value = NULL;
+    if (strncmp(name, "VAULT_", 6) == 0) {
+        (void)snprintf(bao, sizeof bao, "BAO_%s", name + 6);
+        value = secure_getenv(bao);
+    }
+    return value != NULL && value[0] != '\0' ? value : secure_getenv(name);
+}
+
 static enum sck_code
 set_from_env(struct sck_conf *conf, struct sck_err *err)
 {
     enum sck_code rc = SCK_OK;
     for (size_t i = 0; rc == SCK_OK && i < TABLE_LEN; i++) {
-        const char *value = table[i].env != NULL ? secure_getenv(table[i].env) : NULL;
+        const char *value = table[i].env != NULL ? env_value(table[i].env) : NULL;
         if (value != NULL && value[0] != '\0')
             rc = set_value(conf, &table[i], value, true, err);
     }
@@ -307,10 +360,7 @@ check_whole(const struct sck_conf *conf, struct sck_err *err)
         sck_err_prefix(err, "%s: scopes", conf->path);
         return rc;
     }
-    if (strcmp(conf->keeper, "vault") == 0 && (conf->vault_url[0] == '\0' || conf->vault_token_file[0] == '\0'))
-        return sck_fail(err, SCK_E_CONFIG, "%s: keeper = vault needs url and token_file in [keeper vault]",
-                        conf->path);
-    return SCK_OK;
+    return strcmp(conf->keeper, "vault") == 0 ? sck_conf_check_vault(conf, err) : SCK_OK;
 }
 
 static char *
@@ -340,6 +390,7 @@ sck_conf_load(const char *path, bool use_env, struct sck_conf **out, struct sck_
         rc = sck_fail(err, SCK_E_MEMORY, "out of memory");
         goto out;
     }
+    conf->from_env = use_env;
     rc = set_defaults(conf, err);
     if (rc == SCK_OK)
         rc = read_file(conf, err);

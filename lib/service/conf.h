@@ -11,9 +11,28 @@
 #include "lib/base/log.h"
 #include "lib/core/dek.h"
 
+/* How keeper vault gets one of its two tokens: [keeper vault], the second with `admin_` before each key. */
+struct sck_conf_vault_auth {
+    char *auth;                 /* token, agent, approle, kubernetes, jwt, cert */
+    char *auth_mount;
+    char *auth_role;
+    char *auth_namespace;
+    char *token_file;
+    int64_t token_fd;           /* 0: none */
+    char *token_credential;
+    char *role_id;
+    char *role_id_file;
+    char *secret_id_file;
+    bool secret_id_wrapped;
+    char *jwt_file;
+    char *client_cert_file;
+    char *client_key_file;
+};
+
 /* All strings are owned by the struct and never NULL ("" when not set); paths are absolute. */
 struct sck_conf {
     char *path;                 /* of the file itself */
+    bool from_env;              /* the documented environment variables count */
     char *home;                 /* directory of the file; relative paths start here */
     /* [scopekey] */
     uint8_t catalog_id[16];
@@ -45,8 +64,7 @@ struct sck_conf {
     char *vault_url;
     char *vault_mount;
     char *vault_namespace;
-    char *vault_token_file;
-    char *vault_admin_token_file;
+    struct sck_conf_vault_auth vault_data, vault_admin;
     char *vault_ca_file;
     bool vault_insecure_http;
     bool vault_insecure_skip_verify;
@@ -89,13 +107,18 @@ SCK_MUST_CHECK enum sck_code sck_conf_load(const char *path, bool use_env, struc
                                            struct sck_err *err);
 void sck_conf_free(struct sck_conf **conf);
 
+/* What the rows of [keeper vault] cannot say one by one.  SCK_E_CONFIG. */
+SCK_MUST_CHECK enum sck_code sck_conf_check_vault(const struct sck_conf *conf, struct sck_err *err);
+/* The environment variable that gives the data token here, or NULL.  Borrowed. */
+const char *sck_conf_vault_token_env(const struct sck_conf *conf);
+
 /* The table itself, for man pages, `--help` and tests. */
 enum sck_conf_type { SCK_CONF_TEXT, SCK_CONF_PATH, SCK_CONF_BOOL, SCK_CONF_INT, SCK_CONF_WORD, SCK_CONF_UUID };
 struct sck_conf_key {
     const char *section;
     const char *key;
     enum sck_conf_type type;
-    const char *env;            /* documented environment variable, or NULL */
+    const char *env;            /* documented environment variable, or NULL; BAO_X wins over VAULT_X */
     const char *fallback;       /* default as text; "" none */
     int64_t min, max;           /* SCK_CONF_INT */
     const char *words;          /* SCK_CONF_WORD: "a|b|c" */

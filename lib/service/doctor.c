@@ -82,8 +82,12 @@ check_permissions(struct exam *x, const struct sck_conf *conf)
     check_mode(x, conf->path, 0644, "configuration");
     check_mode(x, conf->catalog, 0600, "catalog");
     check_mode(x, conf->pin_file, 0600, "PIN file");
-    check_mode(x, conf->vault_token_file, 0600, "Vault token file");
-    check_mode(x, conf->vault_admin_token_file, 0600, "Vault admin token file");
+    const struct sck_conf_vault_auth *vault[] = {&conf->vault_data, &conf->vault_admin};
+    for (size_t i = 0; i < 2; i++) {
+        check_mode(x, vault[i]->token_file, 0600, i == 0 ? "Vault token file" : "Vault admin token file");
+        check_mode(x, vault[i]->secret_id_file, 0600, "Vault secret id file");
+        check_mode(x, vault[i]->client_key_file, 0600, "Vault client key");
+    }
     check_mode(x, conf->store_dir, 0700, "token directory");
     (void)snprintf(path, sizeof path, "%s/run/epoch", conf->state_dir);
     check_mode(x, path, 0644, "erasure epoch word");

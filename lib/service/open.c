@@ -94,19 +94,44 @@ load_plugin(const struct sck_keeper_plugin **out, struct sck_err *err)
     return rc;
 }
 
+static struct sck_keeper_vault_auth
+vault_auth(const struct sck_conf_vault_auth *a)
+{
+    return (struct sck_keeper_vault_auth){
+        .method = a->auth,
+        .mount = a->auth_mount,
+        .role = a->auth_role,
+        .name_space = a->auth_namespace,
+        .token_fd = (int)a->token_fd,
+        .token_credential = a->token_credential,
+        .role_id = a->role_id,
+        .role_id_file = a->role_id_file,
+        .secret_id_file = a->secret_id_file,
+        .secret_id_wrapped = a->secret_id_wrapped,
+        .jwt_file = a->jwt_file,
+        .client_cert_file = a->client_cert_file,
+        .client_key_file = a->client_key_file,
+    };
+}
+
 static enum sck_code
 open_vault(const struct sck_conf *conf, struct sck_keeper **out, struct sck_err *err)
 {
     const struct sck_keeper_plugin *plugin = NULL;
-    enum sck_code rc = load_plugin(&plugin, err);
+    const char *token_env = sck_conf_vault_token_env(conf);
+    enum sck_code rc = sck_conf_check_vault(conf, err);
+    if (rc == SCK_OK)
+        rc = load_plugin(&plugin, err);
     if (rc != SCK_OK)
         return rc;
-    const struct sck_keeper_vault_conf v = {
+    struct sck_keeper_vault_conf v = {
         .url = conf->vault_url,
         .mount = conf->vault_mount,
         .name_space = conf->vault_namespace,
-        .token_file = conf->vault_token_file,
-        .admin_token_file = or_null(conf->vault_admin_token_file),
+        .token_file = or_null(conf->vault_data.token_file),
+        .admin_token_file = or_null(conf->vault_admin.token_file),
+        .auth = vault_auth(&conf->vault_data),
+        .admin_auth = vault_auth(&conf->vault_admin),
         .ca_file = or_null(conf->vault_ca_file),
         .insecure_http = conf->vault_insecure_http,
         .insecure_skip_verify = conf->vault_insecure_skip_verify,
@@ -116,6 +141,10 @@ open_vault(const struct sck_conf *conf, struct sck_keeper **out, struct sck_err 
         .max_retries = (unsigned)conf->vault_max_retries,
         .retry_backoff_ms = conf->vault_retry_backoff_ms,
     };
+    if (token_env != NULL) {
+        v.auth.method = "token";
+        v.auth.token_env = token_env;
+    }
     return plugin->vault_open(&v, out, err);
 }
 

@@ -17,14 +17,11 @@ enum { PIN_MAX = 255 };
 static enum sck_code
 from_credential(const char *name, struct sck_secret **pin, struct sck_err *err)
 {
-    const char *folder = getauxval(AT_SECURE) != 0 ? NULL : getenv("CREDENTIALS_DIRECTORY");
-    if (folder == NULL || strchr(name, '/') != NULL)
+    char *path = sck_systemd_credential_path(name);
+    if (path == NULL)
         return sck_fail(err, SCK_E_CREDENTIAL,
                         "the PIN's systemd credential %s is not there: use LoadCredential=%s:/path in the unit", name,
                         name);
-    char *path = sck_path_join(folder, name);
-    if (path == NULL)
-        return sck_fail(err, SCK_E_MEMORY, "out of memory");
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     enum sck_code rc = fd < 0 ? sck_fail_errno(err, SCK_E_CREDENTIAL, errno, "cannot read the PIN's credential %s",
                                                name)

@@ -172,10 +172,97 @@ a_wrong_configuration_refuses_to_start(void **state)
                  ", [token] insecure_master: \"yes\" is neither true nor false");
     conf_refused(&h, "scopekey", "keeper = cloud", ", [scopekey] keeper: \"cloud\" is none of token|vault");
     conf_refused(&h, "scopekey", "keeper = vault", ": keeper = vault needs url and token_file in [keeper vault]");
+    conf_refused(&h, "scopekey", "keeper = vault\n[keeper vault]\nurl = https://v",
+                 ": keeper = vault needs url and token_file in [keeper vault]");
     conf_refused(&h, "scopekey", "key_prefix = Big",
                  ": [scopekey] key_prefix \"Big\": use a-z, then up to 23 of a-z and 0-9");
     conf_refused(&h, "scopekey", "catalog_id = 12",
                  ", [scopekey] catalog_id: \"12\" is no UUID; take the one that `scopekey init` wrote");
+    home_remove(&h);
+}
+
+/* What each way to a token needs and has no use for. */
+static void
+a_wrong_way_to_a_token_refuses_to_start(void **state)
+{
+    (void)state;
+    static const struct { const char *lines, *want; } cases[] = {
+        {"token_file = a\ntoken_fd = 3", "auth = token needs exactly one of token_file, token_fd or token_credential"},
+        {"token_file = a\nrole_id = r", "auth = token has no use for role_id"},
+        {"token_file = a\nauth_mount = m\njwt_file = j", "auth = token has no use for auth_mount and jwt_file"},
+        {"auth = agent", "auth = agent needs token_file"},
+        {"auth = agent\ntoken_fd = 3", "auth = agent has no use for token_fd"},
+        {"auth = approle", "auth = approle needs exactly one of role_id or role_id_file"},
+        {"auth = approle\nrole_id = r\nrole_id_file = f", "auth = approle needs exactly one of role_id or role_id_file"},
+        {"auth = approle\nrole_id = r\nsecret_id_wrapped = true",
+         "auth = approle with secret_id_wrapped needs auth_role and secret_id_file"},
+        {"auth = kubernetes", "auth = kubernetes needs auth_role"},
+        {"auth = jwt", "auth = jwt needs jwt_file"},
+        {"auth = jwt\njwt_file = j\nsecret_id_file = s", "auth = jwt has no use for secret_id_file"},
+        {"auth = cert", "auth = cert needs client_cert_file and client_key_file"},
+        {"auth = cert\nclient_cert_file = c", "auth = cert needs client_key_file"},
+        {"token_file = a\nclient_key_file = k",
+         "auth = token with one half of a client certificate needs client_cert_file"},
+        {"token_file = a\nadmin_auth = approle", "admin_auth = approle needs exactly one of admin_role_id or admin_role_id_file"},
+        {"token_file = a\nadmin_auth = cert", "admin_auth = cert needs admin_client_cert_file and admin_client_key_file"},
+        {"token_file = a\nadmin_role_id = r", "admin_auth = token has no use for admin_role_id"},
+        {"token_file = a\nadmin_auth_namespace = n",
+         "admin_auth = token needs exactly one of admin_token_file, admin_token_fd or admin_token_credential"},
+    };
+    char line[512], want[512];
+    struct home h;
+    home_make(&h);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        (void)snprintf(line, sizeof line, "keeper = vault\n[keeper vault]\nurl = https://v\n%s", cases[i].lines);
+        (void)snprintf(want, sizeof want, ", [keeper vault]: %s", cases[i].want);
+        conf_refused(&h, "scopekey", line, want);
+    }
+    conf_refused(&h, "keeper vault", "auth = aws", ", [keeper vault] auth: \"aws\" is none of "
+                 "token|agent|approle|kubernetes|jwt|cert");
+    home_remove(&h);
+}
+
+static void
+vault_takes_its_variables(void **state)
+{
+    (void)state;
+    struct home h;
+    struct sck_conf *conf = NULL;
+    home_make(&h);
+    conf_with(&h, "scopekey", "keeper = vault");
+    const char *path = home_path(&h, "d/test.conf");
+    (void)setenv("VAULT_ADDR", "https://a", 1);
+    (void)setenv("VAULT_TOKEN", "s.x", 1);
+    (void)setenv("VAULT_SKIP_VERIFY", "1", 1);
+    (void)setenv("BAO_NAMESPACE", "team", 1);
+    (void)setenv("VAULT_NAMESPACE", "other", 1);
+    (void)setenv("BAO_CACERT", "/ca.pem", 1);
+    (void)setenv("VAULT_CLIENT_CERT", "/c.pem", 1);
+    (void)setenv("BAO_CLIENT_KEY", "/k.pem", 1);
+    EXPECT_OK(sck_conf_load(path, true, &conf, &err));
+    assert_string_equal(conf->vault_url, "https://a");
+    assert_string_equal(conf->vault_namespace, "team");
+    assert_string_equal(conf->vault_ca_file, "/ca.pem");
+    assert_string_equal(conf->vault_data.client_cert_file, "/c.pem");
+    assert_string_equal(conf->vault_data.client_key_file, "/k.pem");
+    assert_true(conf->vault_insecure_skip_verify);
+    assert_string_equal(sck_conf_vault_token_env(conf), "VAULT_TOKEN");
+    sck_conf_free(&conf);
+    (void)setenv("BAO_TOKEN", "s.y", 1);
+    (void)setenv("BAO_SKIP_VERIFY", "0", 1);
+    EXPECT_OK(sck_conf_load(path, true, &conf, &err));
+    assert_string_equal(sck_conf_vault_token_env(conf), "BAO_TOKEN");
+    assert_false(conf->vault_insecure_skip_verify);
+    sck_conf_free(&conf);
+    /* Inside other people's processes they count for nothing. */
+    char want[512];
+    (void)snprintf(want, sizeof want, "%s: keeper = vault needs url and token_file in [keeper vault]", path);
+    EXPECT_FAIL(sck_conf_load(path, false, &conf, &err), SCK_E_CONFIG, want);
+    static const char *const names[] = {"VAULT_ADDR", "VAULT_TOKEN", "VAULT_SKIP_VERIFY", "BAO_NAMESPACE",
+                                        "VAULT_NAMESPACE", "BAO_CACERT", "VAULT_CLIENT_CERT", "BAO_CLIENT_KEY",
+                                        "BAO_TOKEN", "BAO_SKIP_VERIFY"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        (void)unsetenv(names[i]);
     home_remove(&h);
 }
 
@@ -333,6 +420,8 @@ main(void)
         cmocka_unit_test(a_killed_init_is_finished_by_the_next),
 #endif
         cmocka_unit_test(a_wrong_configuration_refuses_to_start),
+        cmocka_unit_test(a_wrong_way_to_a_token_refuses_to_start),
+        cmocka_unit_test(vault_takes_its_variables),
         cmocka_unit_test(variables_win_over_the_file),
         cmocka_unit_test(doctor_names_each_problem),
         cmocka_unit_test(the_pin_may_come_from_a_descriptor),
