@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* DEKs: made here, wrapped by the owner's KEK at its keeper, bound to their context (docs/formats.md). */
-#include "lib/service/engine.h"
+#include "lib/service/kek.h"
 
 #include <string.h>
 
@@ -35,6 +35,8 @@ sck_dek_wrap(struct sck_engine *engine, const struct sck_kek_rec *kek, const str
     sck_payload_encode(dek->data, hash, payload->data);
     rc = keeper->ops->wrap(keeper, &ref, payload, &blob, &w.kek_version, err);
     if (rc == SCK_OK)
+        rc = sck_kek_note_version(engine, kek, w.kek_version, err);
+    if (rc == SCK_OK)
         rc = sck_buf_check(&blob, "wrapped DEK", err);
     if (rc == SCK_OK) {
         memcpy(w.blob, blob.data, blob.len);
@@ -55,19 +57,22 @@ sck_dek_unwrap(struct sck_engine *engine, const struct sck_kek_rec *kek, const s
     struct sck_keeper *keeper = NULL;
     struct sck_secret *payload = NULL;
     struct sck_wrapped w;
-    const struct sck_kek ref = sck_kek_from_rec(kek);
+    struct sck_kek_rec other = {0};
+    struct sck_kek ref = sck_kek_from_rec(kek);
     enum sck_code rc = sck_wrapped_decode(wrapped, len, &w, err);
-    if (rc != SCK_OK)
-        return rc;
-    if (w.generation != kek->generation || (uint32_t)w.keeper != kek->keeper)
-        return sck_fail(err, SCK_E_CONTEXT, "the wrapped DEK belongs to another KEK");
-    rc = sck_engine_keeper(engine, w.keeper, &keeper, err);
+    if (rc == SCK_OK && !sck_kek_fits(kek, &w)) {
+        rc = sck_kek_find(engine, kek, &w, &other, err);
+        ref = sck_kek_from_rec(&other);
+    }
+    if (rc == SCK_OK)
+        rc = sck_engine_keeper(engine, w.keeper, &keeper, err);
     if (rc == SCK_OK)
         rc = sck_context_hash(ctx, hash, err);
     if (rc == SCK_OK)
         rc = keeper->ops->unwrap(keeper, &ref, w.kek_version, w.blob, w.blob_len, &payload, err);
     if (rc == SCK_OK)
         rc = sck_payload_decode(payload->data, payload->len, hash, dek, err);
+    sck_record_clear(SCK_TABLE_KEKS, &other);
     sck_secret_free(&payload);
     return rc;
 }
@@ -87,19 +92,18 @@ sck_version_context(struct sck_engine *engine, const struct sck_key_rec *key, co
 }
 
 enum sck_code
-sck_dek_make(struct sck_service *service, const struct sck_scope *owner_scope, struct sck_context *ctx,
-             struct sck_secret **dek, struct sck_buf *wrapped, int64_t *owner_id, struct sck_err *err)
+sck_dek_fresh(struct sck_service *service, const struct sck_scope *owner_scope, struct sck_context *ctx,
+              struct sck_secret **dek, struct sck_buf *wrapped, struct sck_owner_rec *owner, struct sck_err *err)
 {
     struct sck_engine *engine = service->engine;
-    struct sck_owner_rec owner = {0};
     struct sck_kek_rec kek = {0};
     struct sck_secret *fresh = NULL;
     enum sck_code rc = sck_wall_check(service, owner_scope, err);
     if (rc == SCK_OK)
-        rc = sck_owner_get(engine, owner_scope, service->auto_provision, &owner, &kek, err);
+        rc = sck_owner_get(engine, owner_scope, service->auto_provision, owner, &kek, err);
     if (rc != SCK_OK)
         return rc;
-    ctx->generation = owner.generation;
+    ctx->generation = owner->generation;
     (void)strncpy(ctx->env, engine->conf->environment, sizeof ctx->env - 1);
     rc = sck_secret_new(SCK_DEK_LEN, &fresh, err);
     if (rc == SCK_OK)
@@ -107,13 +111,32 @@ sck_dek_make(struct sck_service *service, const struct sck_scope *owner_scope, s
     if (rc == SCK_OK)
         rc = sck_dek_wrap(engine, &kek, ctx, fresh, wrapped, err);
     sck_record_clear(SCK_TABLE_KEKS, &kek);
-    if (rc == SCK_OK) {
+    if (rc == SCK_OK)
         *dek = fresh;
-        *owner_id = owner.id;
-    } else {
+    else
         sck_secret_free(&fresh);
-    }
     return rc;
+}
+
+enum sck_code
+sck_dek_make(struct sck_service *service, const struct sck_scope *owner_scope, struct sck_context *ctx,
+             struct sck_secret **dek, struct sck_buf *wrapped, int64_t *owner_id, struct sck_err *err)
+{
+    struct sck_owner_rec owner = {0};
+    bool moved = true;
+    enum sck_code rc = SCK_OK;
+    const size_t before = wrapped->len;
+    for (int i = 0; rc == SCK_OK && moved && i < SCK_KEK_TRIES; i++) {
+        wrapped->len = before;
+        rc = sck_dek_fresh(service, owner_scope, ctx, dek, wrapped, &owner, err);
+        if (rc != SCK_OK)
+            return rc;
+        rc = sck_kek_hand_out(service->engine, &owner, &moved, err);
+        if (rc != SCK_OK || moved)
+            sck_secret_free(dek);
+    }
+    *owner_id = owner.id;
+    return rc == SCK_OK && moved ? sck_kek_busy(err) : rc;
 }
 
 enum sck_code

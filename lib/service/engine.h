@@ -20,6 +20,15 @@
 
 struct sck_ukey_cache;
 
+/* Wraps that a committed update reserved and that were not made yet (lib/service/kek.c). */
+struct sck_kek_tally {
+    int64_t owner_id;
+    uint32_t serial;
+    int64_t left;
+    int64_t step;               /* what was reserved last */
+};
+enum { SCK_KEK_TALLIES = 128 };
+
 struct sck_engine {
     struct sck_engine *next;
     unsigned refs;
@@ -36,6 +45,7 @@ struct sck_engine {
     struct sck_buf catalog_spki;        /* public half of the `catalog` key, from the set-up's catalog.pem */
     _Atomic(void *) epoch;              /* erasure epoch word, one per machine, mapped; NULL until mapped */
     struct sck_ukey_cache *cache;
+    struct sck_kek_tally tallies[SCK_KEK_TALLIES];      /* by owner; under the lock */
     const struct sck_clock *clock;
 };
 
@@ -127,6 +137,13 @@ SCK_MUST_CHECK enum sck_code sck_dek_wrap(struct sck_engine *engine, const struc
 SCK_MUST_CHECK enum sck_code sck_dek_unwrap(struct sck_engine *engine, const struct sck_kek_rec *kek,
                                             const struct sck_context *ctx, const uint8_t *wrapped, size_t len,
                                             struct sck_secret **dek, struct sck_err *err);
+/*
+ * A fresh DEK wrapped for `ctx` (generation and env are filled in), and the owner as it was when its KEK was read: whoever
+ * stores it asks sck_kek_use(), whoever hands it out sck_kek_hand_out().  Errors of sck_owner_get() and sck_dek_wrap().
+ */
+SCK_MUST_CHECK enum sck_code sck_dek_fresh(struct sck_service *service, const struct sck_scope *scope,
+                                           struct sck_context *ctx, struct sck_secret **dek, struct sck_buf *wrapped,
+                                           struct sck_owner_rec *owner, struct sck_err *err);
 /* Fill in the context of a key version's DEK. */
 SCK_MUST_CHECK enum sck_code sck_version_context(struct sck_engine *engine, const struct sck_key_rec *key,
                                                  const struct sck_version_rec *version, uint32_t generation,

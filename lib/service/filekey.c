@@ -3,6 +3,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/text.h"
+#include "lib/service/kek.h"
 
 #include <string.h>
 
@@ -22,6 +23,35 @@ fill_context(const struct sck_file_rec *row, const struct sck_scope *scope, stru
     ctx->purpose = SCK_PURPOSE_FILE;
     ctx->created_s = row->created_s;
     memcpy(ctx->id, row->dek_id, sizeof ctx->id);
+}
+
+/* A DEK for `row` and the row itself, stored while the KEK it is wrapped under is the current one. */
+static enum sck_code
+make_row(struct sck_service *service, struct sck_catalog *catalog, const struct sck_scope *scope,
+         struct sck_context *ctx, struct sck_secret **dek, struct sck_file_rec *row, bool *moved, struct sck_err *err)
+{
+    struct sck_engine *engine = service->engine;
+    struct sck_owner_rec owner = {0};
+    sck_buf_reset(&row->wrapped_dek);
+    enum sck_code rc = sck_dek_fresh(service, scope, ctx, dek, &row->wrapped_dek, &owner, err);
+    if (rc == SCK_OK)
+        rc = sck_catalog_begin(catalog, err);
+    if (rc != SCK_OK)
+        goto out;
+    row->owner_id = owner.id;
+    rc = sck_kek_use(engine, catalog, &owner, 1, moved, err);
+    if (rc == SCK_OK && !*moved) {
+        rc = sck_catalog_insert(catalog, SCK_TABLE_FILES, row, err);
+        if (rc == SCK_OK)
+            rc = sck_catalog_commit(catalog, err);
+        if (rc != SCK_OK)
+            sck_kek_uncount(engine, owner.id);
+    }
+    sck_catalog_rollback(catalog);
+out:
+    if (rc != SCK_OK || *moved)
+        sck_secret_free(dek);
+    return rc;
 }
 
 enum sck_code
@@ -49,11 +79,13 @@ sck_filekey_make(struct sck_service *service, const struct sck_scope *subject, c
     if (subject != NULL)
         scope = *subject;
     fill_context(row, &scope, &ctx);
-    rc = sck_dek_make(service, &scope, &ctx, dek, &row->wrapped_dek, &row->owner_id, err);
+    bool moved = true;
+    for (int i = 0; rc == SCK_OK && moved && i < SCK_KEK_TRIES; i++) {
+        moved = false;
+        rc = make_row(service, catalog, &scope, &ctx, dek, row, &moved, err);
+    }
     sck_context_clear(&ctx);
-    if (rc == SCK_OK)
-        rc = sck_catalog_insert(catalog, SCK_TABLE_FILES, row, err);
-    return rc;
+    return rc == SCK_OK && moved ? sck_kek_busy(err) : rc;
 }
 
 enum sck_code
@@ -83,12 +115,28 @@ enum sck_code
 sck_filekey_activate(struct sck_service *service, struct sck_file_rec *row, struct sck_err *err)
 {
     struct sck_catalog *catalog = NULL;
+    struct sck_file_rec now = {0};
     struct sck_err why = SCK_ERR_INIT;
     enum sck_code rc = sck_engine_catalog(service->engine, &catalog, err);
+    if (rc == SCK_OK)
+        rc = sck_catalog_begin(catalog, err);
     if (rc != SCK_OK)
         return rc;
-    row->state = SCK_FILE_ACTIVE;
-    rc = sck_catalog_update(catalog, SCK_TABLE_FILES, row, &why);
+    memcpy(now.file_id, row->file_id, sizeof now.file_id);
+    memcpy(now.dek_id, row->dek_id, sizeof now.dek_id);
+    rc = sck_catalog_get(catalog, SCK_BY_FILE, &now, &why);
+    if (rc == SCK_OK) {
+        /* It may have been rewrapped since it was made. */
+        const struct sck_buf older = row->wrapped_dek;
+        row->wrapped_dek = now.wrapped_dek;
+        now.wrapped_dek = older;
+        row->state = SCK_FILE_ACTIVE;
+        rc = sck_catalog_update(catalog, SCK_TABLE_FILES, row, &why);
+    }
+    if (rc == SCK_OK)
+        rc = sck_catalog_commit(catalog, &why);
+    sck_catalog_rollback(catalog);
+    sck_record_clear(SCK_TABLE_FILES, &now);
     if (rc == SCK_E_NOT_FOUND)
         return sck_fail(err, SCK_E_ERASED, "the key of this file was erased while it was written");
     return rc == SCK_OK ? rc : sck_fail(err, rc, "%s", why.message);

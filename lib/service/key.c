@@ -3,6 +3,7 @@
 #include "lib/service/key.h"
 
 #include "lib/base/fault.h"
+#include "lib/service/kek.h"
 
 #include <string.h>
 
@@ -229,36 +230,75 @@ check_name_is_free(struct sck_engine *engine, struct sck_catalog *catalog, const
     return rc;
 }
 
-/* Insert key and version, unless the owner was erased since its KEK was read. */
+/* Insert key and version, unless the owner was erased or its KEK rotated (*moved) since its KEK was read. */
 static enum sck_code
-store(struct sck_catalog *catalog, const struct sck_owner_rec *owner, struct sck_key_rec *key,
-      struct sck_version_rec *version, struct sck_err *err)
+store(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_owner_rec *owner,
+      struct sck_key_rec *key, struct sck_version_rec *version, bool *moved, struct sck_err *err)
 {
     enum sck_code rc = sck_catalog_begin(catalog, err);
     if (rc != SCK_OK)
         return rc;
+    *moved = false;
     if (owner->id != 0)
-        rc = sck_owner_recheck(catalog, owner, err);
-    if (rc == SCK_OK)
+        rc = sck_kek_use(engine, catalog, owner, 1, moved, err);
+    if (rc == SCK_OK && !*moved) {
         rc = sck_catalog_insert(catalog, SCK_TABLE_KEYS, key, err);
-    if (rc == SCK_OK)
-        rc = sck_catalog_insert(catalog, SCK_TABLE_VERSIONS, version, err);
-    if (rc == SCK_OK)
-        rc = sck_catalog_commit(catalog, err);
+        if (rc == SCK_OK)
+            rc = sck_catalog_insert(catalog, SCK_TABLE_VERSIONS, version, err);
+        if (rc == SCK_OK)
+            rc = sck_catalog_commit(catalog, err);
+        if (rc != SCK_OK)
+            sck_kek_uncount(engine, owner->id);
+    }
     sck_catalog_rollback(catalog);
     return rc;
 }
 
 enum sck_code
-sck_owner_recheck(struct sck_catalog *catalog, const struct sck_owner_rec *owner, struct sck_err *err)
+sck_version_move(struct sck_engine *engine, struct sck_owner_rec *owner, struct sck_kek_rec *kek,
+                 struct sck_version_rec *version, struct sck_err *err)
 {
-    struct sck_owner_rec now = {.id = owner->id};
+    sck_record_clear(SCK_TABLE_KEKS, kek);
+    enum sck_code rc = sck_owner_get_by_id(engine, owner->id, owner, kek, err);
+    return rc == SCK_OK ? sck_wrapped_move(engine, kek, &version->wrapped_dek, err) : rc;
+}
+
+static enum sck_code
+create_wrapped(struct sck_engine *engine, struct sck_catalog *catalog, struct sck_owner_rec *owner,
+               struct sck_kek_rec *kek, struct sck_key_rec *key, struct sck_version_rec *version,
+               struct sck_err *err)
+{
+    bool moved = true;
+    enum sck_code rc = sck_version_make(engine, key, 1, owner, kek, version, err);
+    if (rc == SCK_OK)
+        rc = sck_sign_record(engine, SCK_TABLE_KEYS, key, &key->signature, err);
+    sck_fault_point("create.made");
+    for (int i = 0; rc == SCK_OK && moved && i < SCK_KEK_TRIES; i++) {
+        rc = store(engine, catalog, owner, key, version, &moved, err);
+        if (rc == SCK_OK && moved)
+            rc = sck_version_move(engine, owner, kek, version, err);
+    }
+    return rc == SCK_OK && moved ? sck_kek_busy(err) : rc;
+}
+
+enum sck_code
+sck_owner_reread(struct sck_catalog *catalog, const struct sck_owner_rec *owner, struct sck_owner_rec *now,
+                 struct sck_err *err)
+{
     struct sck_err look = SCK_ERR_INIT;
-    enum sck_code rc = sck_catalog_get(catalog, SCK_BY_OWNER_ID, &now, &look);
+    *now = (struct sck_owner_rec){.id = owner->id};
+    enum sck_code rc = sck_catalog_get(catalog, SCK_BY_OWNER_ID, now, &look);
     if (rc == SCK_E_NOT_FOUND ||
-        (rc == SCK_OK && (now.state != SCK_OWNER_ACTIVE || now.generation != owner->generation)))
+        (rc == SCK_OK && (now->state != SCK_OWNER_ACTIVE || now->generation != owner->generation)))
         return sck_fail(err, SCK_E_ERASED, "the owner of this key was erased meanwhile");
     return rc == SCK_OK ? rc : sck_fail(err, rc, "%s", look.message);
+}
+
+enum sck_code
+sck_owner_recheck(struct sck_catalog *catalog, const struct sck_owner_rec *owner, struct sck_err *err)
+{
+    struct sck_owner_rec now;
+    return sck_owner_reread(catalog, owner, &now, err);
 }
 
 /*
@@ -330,15 +370,10 @@ sck_key_create(struct sck_service *service, const struct sck_scope *scope, const
     if (rc != SCK_OK)
         goto out;
     key.owner_id = owner.id;
-    if (key.residence == SCK_RESIDENT) {
+    if (key.residence == SCK_RESIDENT)
         rc = create_resident(engine, catalog, &owner, &key, &version, err);
-    } else {
-        rc = sck_version_make(engine, &key, 1, &owner, &kek, &version, err);
-        if (rc == SCK_OK)
-            rc = sck_sign_record(engine, SCK_TABLE_KEYS, &key, &key.signature, err);
-        if (rc == SCK_OK)
-            rc = store(catalog, &owner, &key, &version, err);
-    }
+    else
+        rc = create_wrapped(engine, catalog, &owner, &kek, &key, &version, err);
     if (rc == SCK_OK)
         rc = sck_info_fill(&key, &version, out, err);
 out:

@@ -18,6 +18,13 @@ SCK_MUST_CHECK enum sck_code sck_resident_id(const uint8_t key[16], uint32_t ver
 /* In a write transaction: the owner is still the living one that was read before.  SCK_E_ERASED. */
 SCK_MUST_CHECK enum sck_code sck_owner_recheck(struct sck_catalog *catalog, const struct sck_owner_rec *owner,
                                                struct sck_err *err);
+/* The same, and its row as it is now. */
+SCK_MUST_CHECK enum sck_code sck_owner_reread(struct sck_catalog *catalog, const struct sck_owner_rec *owner,
+                                              struct sck_owner_rec *now, struct sck_err *err);
+/* After the KEK was rotated under a version that is to be stored: read the owner and its KEK again, and wrap anew. */
+SCK_MUST_CHECK enum sck_code sck_version_move(struct sck_engine *engine, struct sck_owner_rec *owner,
+                                              struct sck_kek_rec *kek, struct sck_version_rec *version,
+                                              struct sck_err *err);
 /* The generation in the tombstones of key names: the owner's, so that who comes back may use old names; 1 without owner. */
 static inline uint32_t
 sck_name_generation(const struct sck_owner_rec *owner)

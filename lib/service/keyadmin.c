@@ -3,6 +3,7 @@
 #include "lib/service/key.h"
 
 #include "lib/base/fault.h"
+#include "lib/service/kek.h"
 
 #include <string.h>
 
@@ -32,33 +33,88 @@ update_key(struct sck_engine *engine, struct sck_catalog *catalog, struct sck_ke
     return rc == SCK_OK ? sck_catalog_update(catalog, SCK_TABLE_KEYS, key, err) : rc;
 }
 
+/* The rows of a rotation, as they are to be stored. */
+struct rotation {
+    struct sck_key_rec key;
+    struct sck_owner_rec owner;
+    struct sck_kek_rec kek;
+    struct sck_version_rec retired;
+    struct sck_version_rec fresh;
+};
+
+/* Only what a rotation changes: its DEK may have been rewrapped since it was read, and messages reserved. */
+static enum sck_code
+retire_version(struct sck_catalog *catalog, const struct sck_version_rec *retired, struct sck_err *err)
+{
+    struct sck_version_rec now = {.version = retired->version};
+    memcpy(now.key, retired->key, sizeof now.key);
+    enum sck_code rc = sck_catalog_get(catalog, SCK_BY_VERSION, &now, err);
+    if (rc == SCK_OK) {
+        now.state = retired->state;
+        sck_buf_clear(&now.signature);
+        sck_buf_put(&now.signature, retired->signature.data, retired->signature.len);
+        rc = sck_catalog_update(catalog, SCK_TABLE_VERSIONS, &now, err);
+    }
+    sck_record_clear(SCK_TABLE_VERSIONS, &now);
+    return rc;
+}
+
 /* Signing is a token call, so it comes before the transaction; the rows are compared again inside it. */
 static enum sck_code
-store_rotation(struct sck_catalog *catalog, const struct sck_owner_rec *owner, struct sck_key_rec *key,
-               struct sck_version_rec *retired, struct sck_version_rec *fresh, struct sck_err *err)
+store_rotation(struct sck_engine *engine, struct sck_catalog *catalog, struct rotation *r, bool *moved,
+               struct sck_err *err)
 {
     struct sck_key_rec now = {0};
+    const struct sck_key_rec *key = &r->key;
     memcpy(now.id, key->id, sizeof now.id);
     enum sck_code rc = sck_catalog_begin(catalog, err);
     if (rc != SCK_OK)
         return rc;
-    if (owner->id != 0)
-        rc = sck_owner_recheck(catalog, owner, err);
-    if (rc == SCK_OK)
-        rc = sck_catalog_get(catalog, SCK_BY_KEY_UUID, &now, err);
+    *moved = false;
+    if (r->owner.id != 0 && r->fresh.wrapped_dek.len > 0)
+        rc = sck_kek_use(engine, catalog, &r->owner, 1, moved, err);
+    else if (r->owner.id != 0)
+        rc = sck_owner_recheck(catalog, &r->owner, err);
+    if (rc != SCK_OK || *moved)
+        goto out;
+    rc = sck_catalog_get(catalog, SCK_BY_KEY_UUID, &now, err);
     if (rc == SCK_OK && (now.version + 1 != key->version || now.state != key->state))
         rc = sck_fail(err, SCK_E_BUSY, "key %s was changed by another process: try again", key->key_id);
     if (rc == SCK_OK)
-        rc = sck_catalog_update(catalog, SCK_TABLE_VERSIONS, retired, err);
+        rc = retire_version(catalog, &r->retired, err);
     if (rc == SCK_OK)
-        rc = sck_catalog_insert(catalog, SCK_TABLE_VERSIONS, fresh, err);
+        rc = sck_catalog_insert(catalog, SCK_TABLE_VERSIONS, &r->fresh, err);
     if (rc == SCK_OK)
         rc = sck_catalog_update(catalog, SCK_TABLE_KEYS, key, err);
     if (rc == SCK_OK)
         rc = sck_catalog_commit(catalog, err);
+    if (rc != SCK_OK)
+        sck_kek_uncount(engine, r->owner.id);
+out:
     sck_catalog_rollback(catalog);
     sck_record_clear(SCK_TABLE_KEYS, &now);
     return rc;
+}
+
+/* The old version retired, the new one made, all rows signed; nothing is stored. */
+static enum sck_code
+make_rotation(struct sck_engine *engine, struct rotation *r, struct sck_err *err)
+{
+    enum sck_code rc = SCK_OK;
+    if (r->key.owner_id != 0)
+        rc = sck_owner_get_by_id(engine, r->key.owner_id, &r->owner, &r->kek, err);
+    if (rc == SCK_OK)
+        rc = sck_read_version(engine, r->key.id, r->key.version, &r->retired, err);
+    if (rc == SCK_OK)
+        rc = sck_version_make(engine, &r->key, r->key.version + 1, &r->owner, &r->kek, &r->fresh, err);
+    if (rc != SCK_OK)
+        return rc;
+    r->retired.state = SCK_VERSION_RETIRED;
+    sck_buf_clear(&r->retired.signature);
+    r->key.version++;
+    sck_buf_clear(&r->key.signature);
+    rc = sck_sign_record(engine, SCK_TABLE_VERSIONS, &r->retired, &r->retired.signature, err);
+    return rc == SCK_OK ? sck_sign_record(engine, SCK_TABLE_KEYS, &r->key, &r->key.signature, err) : rc;
 }
 
 enum sck_code
@@ -67,44 +123,31 @@ sck_key_rotate(struct sck_service *service, const struct sck_key_info *info, str
 {
     struct sck_engine *engine = service->engine;
     struct sck_catalog *catalog = NULL;
-    struct sck_key_rec key = {0};
-    struct sck_owner_rec owner = {0};
-    struct sck_kek_rec kek = {0};
-    struct sck_version_rec old = {0};
-    struct sck_version_rec fresh = {0};
+    struct rotation r = {0};
+    bool moved = true;
     enum sck_code rc = sck_engine_catalog(engine, &catalog, err);
     if (rc == SCK_OK)
-        rc = reread(service, info, &key, err);
-    if (rc == SCK_OK && key.state != SCK_KEY_ENABLED)
-        rc = sck_fail(err, SCK_E_STATE, "key %s is disabled: enable it before rotating", key.key_id);
-    if (rc == SCK_OK && key.owner_id != 0)
-        rc = sck_owner_get_by_id(engine, key.owner_id, &owner, &kek, err);
+        rc = reread(service, info, &r.key, err);
+    if (rc == SCK_OK && r.key.state != SCK_KEY_ENABLED)
+        rc = sck_fail(err, SCK_E_STATE, "key %s is disabled: enable it before rotating", r.key.key_id);
     if (rc == SCK_OK)
-        rc = sck_read_version(engine, key.id, key.version, &old, err);
-    if (rc != SCK_OK)
-        goto out;
-    rc = sck_version_make(engine, &key, key.version + 1, &owner, &kek, &fresh, err);
-    if (rc != SCK_OK)
-        goto out;
+        rc = make_rotation(engine, &r, err);
     sck_fault_point("rotate.made");
-    old.state = SCK_VERSION_RETIRED;
-    sck_buf_clear(&old.signature);
-    key.version++;
-    sck_buf_clear(&key.signature);
-    rc = sck_sign_record(engine, SCK_TABLE_VERSIONS, &old, &old.signature, err);
-    if (rc == SCK_OK)
-        rc = sck_sign_record(engine, SCK_TABLE_KEYS, &key, &key.signature, err);
-    if (rc == SCK_OK)
-        rc = store_rotation(catalog, &owner, &key, &old, &fresh, err);
+    for (int i = 0; rc == SCK_OK && moved && i < SCK_KEK_TRIES; i++) {
+        rc = store_rotation(engine, catalog, &r, &moved, err);
+        if (rc == SCK_OK && moved)
+            rc = sck_version_move(engine, &r.owner, &r.kek, &r.fresh, err);
+    }
+    if (rc == SCK_OK && moved)
+        rc = sck_kek_busy(err);
     if (rc == SCK_OK)
         rc = sck_epoch_bump(engine, err);
     if (rc == SCK_OK)
-        rc = sck_info_fill(&key, &fresh, out, err);
-out:
-    sck_record_clear(SCK_TABLE_KEKS, &kek);
-    sck_record_clear(SCK_TABLE_KEYS, &key);
-    sck_record_clear(SCK_TABLE_VERSIONS, &old);
-    sck_record_clear(SCK_TABLE_VERSIONS, &fresh);
+        rc = sck_info_fill(&r.key, &r.fresh, out, err);
+    sck_record_clear(SCK_TABLE_KEKS, &r.kek);
+    sck_record_clear(SCK_TABLE_KEYS, &r.key);
+    sck_record_clear(SCK_TABLE_VERSIONS, &r.retired);
+    sck_record_clear(SCK_TABLE_VERSIONS, &r.fresh);
     return rc;
 }
 

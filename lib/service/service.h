@@ -188,12 +188,12 @@ SCK_MUST_CHECK enum sck_code sck_owner_each(struct sck_service *service, sck_own
 SCK_MUST_CHECK enum sck_code sck_owner_kek_name(struct sck_service *service, const struct sck_scope *scope,
                                                 char out[128], struct sck_err *err);
 
-/* ---- DEKs under an owner's KEK (files, messages) ---- */
+/* ---- DEKs that are handed out (messages) ---- */
 
 /*
  * A fresh DEK wrapped for `ctx` (scope, purpose, id and created_s filled in by the caller; generation and env are
  * filled in here).  Scope kind file without a subject uses the files' KEK: pass the file scope.
- * Appends the encoded wrapped DEK.
+ * Appends the encoded wrapped DEK, and counts it as handed out: its KEK's version is kept for it.
  */
 SCK_MUST_CHECK enum sck_code sck_dek_make(struct sck_service *service, const struct sck_scope *owner,
                                           struct sck_context *ctx, struct sck_secret **dek,
