@@ -180,6 +180,37 @@ struct sck_keeper_token_fns {
 SCK_MUST_CHECK enum sck_code sck_keeper_token_open(const struct sck_keeper_token_fns *fns, size_t cached,
                                                    struct sck_keeper **out, struct sck_err *err);
 
+/*
+ * ---- keeper local: a JSON file for development, values wrapped under a root key (docs/keepers.md) ----
+ * The root is sealed under what the token or a passphrase gives; both come in as functions (lib/service/open.c).
+ */
+enum sck_local_root { SCK_LOCAL_BY_TOKEN = 1, SCK_LOCAL_BY_PASSPHRASE = 2 };
+struct sck_keeper_local_conf {
+    const char *path;               /* folder of secrets.json; made by sck_keeper_local_prepare() */
+    const char *environment;        /* "production" is refused */
+    enum sck_local_root root;       /* what the file must say, too */
+    unsigned backups;               /* kept at each change; 0 to 100 */
+    unsigned scrypt_log2_n;         /* when the file is made; 14 to 20, 0 means 17 (128 MiB) */
+    /* HMAC-SHA-256 by a key of the token that is used for nothing else beginning with the same label. */
+    enum sck_code (*hmac)(void *arg, const void *data, size_t len, uint8_t out[32], struct sck_err *err);
+    void *hmac_arg;
+    /* The passphrase, a new secret.  `confirm`: a person chooses it now and is asked a second time. */
+    enum sck_code (*passphrase)(const void *arg, bool confirm, struct sck_secret **out, struct sck_err *err);
+    const void *passphrase_arg;
+};
+/* Nothing is read before it is needed.  SCK_E_CONFIG: environment production, or a path that is too long. */
+SCK_MUST_CHECK enum sck_code sck_keeper_local_open(const struct sck_keeper_local_conf *conf, struct sck_keeper **out,
+                                                   struct sck_err *err);
+/* Make folder and file unless they are there. */
+SCK_MUST_CHECK enum sck_code sck_keeper_local_prepare(struct sck_keeper *keeper, struct sck_err *err);
+/*
+ * Read in another program's plain file: an object of {"value", "content_type", "enabled", "created_on", "expires_on"},
+ * values base64 or hex of 32 bytes.  All or nothing; keys that are there with the same value are left alone.  The plain
+ * file is not touched.  SCK_E_CONFIG: not such a file, names the entry; SCK_E_EXISTS: another key of that name.
+ */
+SCK_MUST_CHECK enum sck_code sck_keeper_local_import(struct sck_keeper *keeper, const char *file, size_t *imported,
+                                                     size_t *known, struct sck_err *err);
+
 /* ---- keeper vault: HashiCorp Vault or OpenBao transit, in the plug-in keeper-http.so ---- */
 /*
  * A way to a token beside its file.  NULL, "" and 0 are "not set" throughout.  Where several sources of one thing are

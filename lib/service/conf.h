@@ -73,6 +73,13 @@ struct sck_conf {
     int64_t vault_deadline_ms;
     int64_t vault_max_retries;
     int64_t vault_retry_backoff_ms;
+    /* [keeper local] */
+    char *local_path;           /* folder of secrets.json */
+    char *local_root;           /* token or passphrase */
+    char *local_passphrase_file;
+    int64_t local_passphrase_fd;    /* 0: none */
+    bool local_passphrase_prompt;
+    int64_t local_backups;
     /* [files] */
     bool files_enabled;         /* ENCRYPTION_ENABLED */
     int64_t files_rotation_days;
