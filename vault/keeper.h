@@ -30,13 +30,23 @@ struct sck_kek_made {
 
 enum sck_erasure { SCK_ERASURE_IMMEDIATE = 1, SCK_ERASURE_SCHEDULED = 2 };
 
-/* What an erasure achieved at the keeper, for the receipt. */
+/* What one node of the keeper said after an erasure. */
+struct sck_erase_node {
+    char url[256];
+    bool read_says_gone;
+    bool canary_refused;
+};
+enum { SCK_ERASE_NODES_MAX = 16 };
+
+/* What an erasure achieved at the keeper, for the receipt.  The flags are what every node that was asked agrees on. */
 struct sck_erase_proof {
     enum sck_erasure how;
     int64_t effective_s;        /* when scheduled: seconds since 1970, 0 if not known */
     bool read_says_gone;        /* the keeper itself says that the key is gone */
     bool canary_refused;        /* a DEK wrapped under it before no longer opens */
-    char node[256];             /* which node said so */
+    char node[256];             /* the active node, which said so */
+    struct sck_erase_node nodes[SCK_ERASE_NODES_MAX];   /* every node that was asked; keepers with one place: none */
+    size_t node_count;
 };
 
 /* One DEK of a piece of work.  What goes in is borrowed; what comes out is the caller's. */

@@ -31,6 +31,7 @@ static const struct sck_conf_key table[] = {
     {"scopekey", "require_mlock", SCK_CONF_BOOL, NULL, "false", 0, 0, NULL, 0, OFF(require_mlock)},
     {"scopekey", "envelope_ttl_s", SCK_CONF_INT, NULL, "60", 1, 3600, NULL, 0, OFF(envelope_ttl_s)},
     {"scopekey", "key_cache", SCK_CONF_INT, NULL, "1024", 1, 1000000, NULL, 0, OFF(key_cache)},
+    {"scopekey", "retire_epoch_days", SCK_CONF_INT, NULL, "30", 0, 3650, NULL, 0, OFF(retire_epoch_days)},
     {"token", "module", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(module)},
     {"token", "module_env", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(module_env)},
     {"token", "label", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(label)},

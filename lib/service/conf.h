@@ -47,6 +47,7 @@ struct sck_conf {
     bool require_mlock;
     int64_t envelope_ttl_s;
     int64_t key_cache;          /* open keys kept per process */
+    int64_t retire_epoch_days;  /* the backups' horizon: an old epoch key lives so long after a confirmed backup */
     /* [token] */
     char *module;
     char *module_env;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Owners of KEKs: subjects, clients and the files without a subject. */
-#include "lib/service/engine.h"
+#include "lib/service/kekepoch.h"
 
 #include "lib/base/fault.h"
 #include "lib/base/log.h"
@@ -109,6 +109,8 @@ sck_owner_get(struct sck_engine *engine, const struct sck_scope *scope, bool pro
     char text[SCK_SCOPE_TEXT_MAX + 1];
     enum sck_code rc = sck_owner_of_scope(scope, &kind, &id, &id_len, err);
     if (rc == SCK_OK)
+        rc = sck_engine_started(engine, err);
+    if (rc == SCK_OK)
         rc = sck_engine_catalog(engine, &catalog, err);
     if (rc != SCK_OK)
         return rc;
@@ -143,7 +145,9 @@ sck_owner_get_by_id(struct sck_engine *engine, int64_t id, struct sck_owner_rec 
 {
     struct sck_catalog *catalog = NULL;
     bool found = false;
-    enum sck_code rc = sck_engine_catalog(engine, &catalog, err);
+    enum sck_code rc = sck_engine_started(engine, err);
+    if (rc == SCK_OK)
+        rc = sck_engine_catalog(engine, &catalog, err);
     if (rc != SCK_OK)
         return rc;
     *owner = (struct sck_owner_rec){.id = id};
@@ -177,6 +181,10 @@ claim(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_o
         rc = sck_fail(err, SCK_E_EXISTS, "%s is there already", text);
     } else if (*taken_over) {
         rc = read_current_kek(catalog, owner, kek, err);
+        if (rc == SCK_OK)
+            rc = sck_epoch_charge_kek(engine, catalog, kek, err);
+        if (rc == SCK_OK)
+            rc = sck_catalog_commit(catalog, err);
     } else {
         *owner = *wanted;
         rc = sck_catalog_insert(catalog, SCK_TABLE_OWNERS, owner, err);
@@ -184,18 +192,19 @@ claim(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_o
         if (rc == SCK_OK)
             rc = sck_catalog_insert(catalog, SCK_TABLE_KEKS, kek, err);
         if (rc == SCK_OK)
+            rc = sck_epoch_charge_kek(engine, catalog, kek, err);
+        if (rc == SCK_OK)
             rc = sck_catalog_commit(catalog, err);
     }
 out:
     sck_catalog_rollback(catalog);
-    (void)engine;
     return rc;
 }
 
 /* Second half: the KEK is there; make the rows active, unless an erasure came between. */
 static enum sck_code
 activate(struct sck_catalog *catalog, const struct sck_owner_rec *claimed, struct sck_kek_rec *kek, bool *late,
-         struct sck_err *err)
+         bool *stale, struct sck_err *err)
 {
     struct sck_owner_rec owner = {.id = claimed->id};
     bool found = false;
@@ -204,7 +213,9 @@ activate(struct sck_catalog *catalog, const struct sck_owner_rec *claimed, struc
         return rc;
     rc = read_owner(catalog, SCK_BY_OWNER_ID, &owner, &found, err);
     *late = !found || owner.state != SCK_OWNER_CREATING || owner.generation != claimed->generation;
-    if (rc == SCK_OK && !*late) {
+    if (rc == SCK_OK)
+        rc = sck_epoch_is_stale(catalog, kek, stale, err);
+    if (rc == SCK_OK && !*late && !*stale) {
         kek->state = SCK_KEK_CURRENT;
         owner.state = SCK_OWNER_ACTIVE;
         rc = sck_catalog_update(catalog, SCK_TABLE_KEKS, kek, err);
@@ -258,10 +269,13 @@ sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const c
     uint32_t erased = 0;
     bool taken_over = false;
     bool late = false;
+    bool stale = false;
     char text[SCK_SCOPE_TEXT_MAX + 1];
     fill_ident(&wanted, kind, id, id_len);
     owner_text(kind, wanted.ident, text);
-    enum sck_code rc = sck_engine_catalog(engine, &catalog, err);
+    enum sck_code rc = sck_engine_started(engine, err);
+    if (rc == SCK_OK)
+        rc = sck_engine_catalog(engine, &catalog, err);
     if (rc == SCK_OK)
         rc = sck_engine_keeper(engine, sck_engine_keeper_kind(engine), &keeper, err);
     if (rc == SCK_OK)
@@ -286,8 +300,18 @@ sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const c
     }
     if (rc == SCK_OK) {
         sck_fault_point("provision.made");
-        rc = activate(catalog, &owner, &kek, &late, err);
+        rc = activate(catalog, &owner, &kek, &late, &stale, err);
     }
+    /* The epoch was rotated between the two: the record would be under a key that is to be destroyed. */
+    for (int tries = 0; rc == SCK_OK && !late && stale && tries < 3; tries++) {
+        rc = sck_epoch_charge_now(engine, catalog, 1, err);
+        if (rc == SCK_OK)
+            rc = make_kek(engine, keeper, &kek, true, err);
+        if (rc == SCK_OK)
+            rc = activate(catalog, &owner, &kek, &late, &stale, err);
+    }
+    if (rc == SCK_OK && !late && stale)
+        rc = sck_fail(err, SCK_E_BUSY, "the epoch is being rotated: try again");
     if (rc == SCK_OK && late) {
         struct sck_erase_proof proof = {0};
         struct sck_kek ref = sck_kek_from_rec(&kek);
