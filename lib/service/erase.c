@@ -7,6 +7,8 @@
 
 #include "lib/base/fault.h"
 #include "lib/base/log.h"
+#include "lib/service/kek.h"
+#include "lib/service/kekepoch.h"
 #include "lib/service/key.h"
 
 #include <stdio.h>
@@ -78,15 +80,25 @@ make_canary(struct sck_keeper *keeper, const struct sck_kek *kek, struct sck_buf
     sck_secret_free(&payload);
 }
 
-/* Of a record, what the receipt needs to know stays in the row: the epoch, its first four bytes. */
-static void
-reduce_record(struct sck_kek_rec *kek)
+/*
+ * Of a record, what the receipt needs to know stays in the row: the epoch, its first four bytes.  A version that was
+ * retired before has none any more; it was under no later epoch than the current one.
+ */
+static enum sck_code
+reduce_record(struct job *job, struct sck_kek_rec *kek, struct sck_err *err)
 {
+    struct sck_epochs epochs;
     uint32_t epoch = sck_token_kek_epoch(kek->record.data, kek->record.len);
+    enum sck_code rc = SCK_OK;
+    if (kek->keeper == SCK_KEEPER_TOKEN && epoch == 0) {
+        rc = sck_epochs_load(job->catalog, &epochs, err);
+        epoch = epochs.current;
+    }
     sck_buf_clear(&kek->record);
     sck_buf_init(&kek->record, 4);
     if (epoch != 0)
         sck_buf_put_u32(&kek->record, epoch);
+    return rc;
 }
 
 /* At its keeper, and verified there.  Again for one that was destroyed by a run that was cut: nothing is taken on trust. */
@@ -101,20 +113,27 @@ destroy_kek(struct job *job, struct sck_kek_rec *kek, struct sck_err *err)
     const struct sck_kek ref = sck_kek_from_rec(kek);
     sck_buf_init(&canary, SCK_KEEPER_BLOB_MAX);
     enum sck_code rc = sck_engine_keeper(job->engine, (enum sck_keeper_kind)kek->keeper, &keeper, err);
-    if (rc == SCK_OK) {
+    const struct sck_erase_proof *before = rc == SCK_OK ? sck_facts_find(&job->facts, keeper, kek) : NULL;
+    /* All its versions went with the first one. */
+    bool gone = before != NULL && !keeper->ops->versions_are_records;
+    if (gone)
+        proof = *before;
+    if (rc == SCK_OK && !gone) {
         if (!again)
             make_canary(keeper, &ref, &canary, &version);
         rc = keeper->ops->erase(keeper, &ref, version, canary.data, canary.len, &proof, err);
     }
     sck_buf_clear(&canary);
     if (rc == SCK_OK)
+        rc = reduce_record(job, kek, err);
+    if (rc == SCK_OK)
         rc = sck_facts_add(&job->facts, keeper, kek, &proof, err);
     if (rc != SCK_OK || again)
         return rc;
     sck_fault_point("erase.kek");
-    say(job, "KEK %s destroyed at keeper %s", kek->name, keeper->ops->name);
+    if (!gone)
+        say(job, "KEK %s destroyed at keeper %s", kek->name, keeper->ops->name);
     kek->state = SCK_KEK_DESTROYED;
-    reduce_record(kek);
     return sck_catalog_update(job->catalog, SCK_TABLE_KEKS, kek, err);
 }
 
@@ -122,8 +141,9 @@ destroy_kek(struct job *job, struct sck_kek_rec *kek, struct sck_err *err)
 static enum sck_code
 destroy_keks(struct job *job, struct sck_err *err)
 {
-    enum sck_code first = SCK_OK;
-    for (uint32_t serial = 1; serial <= job->owner.kek_serial; serial++) {
+    uint32_t last = 0;
+    enum sck_code first = sck_kek_last(job->catalog, job->owner.id, &last, err);
+    for (uint32_t serial = 1; serial <= last; serial++) {
         struct sck_kek_rec kek = {.owner_id = job->owner.id, .serial = serial};
         struct sck_err why = SCK_ERR_INIT;
         enum sck_code rc = sck_catalog_get(job->catalog, SCK_BY_KEK, &kek, &why);
@@ -216,8 +236,11 @@ remove_files(struct job *job, struct sck_err *err)
 static enum sck_code
 close_grave(struct job *job, struct sck_err *err)
 {
+    uint32_t last = 0;
     enum sck_code rc = sck_catalog_begin(job->catalog, err);
-    for (uint32_t serial = 1; rc == SCK_OK && serial <= job->owner.kek_serial; serial++) {
+    if (rc == SCK_OK)
+        rc = sck_kek_last(job->catalog, job->owner.id, &last, err);
+    for (uint32_t serial = 1; rc == SCK_OK && serial <= last; serial++) {
         struct sck_kek_rec kek = {.owner_id = job->owner.id, .serial = serial};
         struct sck_err look = SCK_ERR_INIT;
         rc = sck_catalog_delete(job->catalog, SCK_TABLE_KEKS, &kek, &look);

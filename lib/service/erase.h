@@ -31,6 +31,9 @@ struct sck_erasure_facts {
 SCK_MUST_CHECK enum sck_code sck_facts_add(struct sck_erasure_facts *facts, const struct sck_keeper *keeper,
                                            const struct sck_kek_rec *kek, const struct sck_erase_proof *proof,
                                            struct sck_err *err);
+/* The proof of an earlier version of the same KEK at the same place, or NULL. */
+const struct sck_erase_proof *sck_facts_find(const struct sck_erasure_facts *facts, const struct sck_keeper *keeper,
+                                             const struct sck_kek_rec *kek);
 void sck_facts_clear(struct sck_erasure_facts *facts);
 
 /*

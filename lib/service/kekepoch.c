@@ -127,6 +127,19 @@ sck_epoch_is_stale(struct sck_catalog *catalog, const struct sck_kek_rec *kek, b
     return rc;
 }
 
+enum sck_code
+sck_epoch_admit(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_kek_rec *kek,
+                struct sck_err *err)
+{
+    bool stale = false;
+    if (kek->keeper != SCK_KEEPER_TOKEN || kek->record.len == 0)
+        return SCK_OK;
+    enum sck_code rc = sck_epoch_is_stale(catalog, kek, &stale, err);
+    if (rc == SCK_OK && stale)
+        rc = sck_fail(err, SCK_E_BUSY, "the epoch was rotated meanwhile: try again");
+    return rc == SCK_OK ? sck_epoch_charge(engine, catalog, 1, err) : rc;
+}
+
 static bool
 is_on_token(const uint32_t *list, size_t count, uint32_t number)
 {

@@ -45,6 +45,12 @@ SCK_MUST_CHECK enum sck_code sck_epoch_charge_now(struct sck_engine *engine, str
 SCK_MUST_CHECK enum sck_code sck_epoch_is_stale(struct sck_catalog *catalog, const struct sck_kek_rec *kek, bool *stale,
                                                 struct sck_err *err);
 /*
+ * Both for a row that is about to be stored: its record, if it has one, is counted and must be of the current epoch.
+ * SCK_E_BUSY: the epoch was rotated since it was made.
+ */
+SCK_MUST_CHECK enum sck_code sck_epoch_admit(struct sck_engine *engine, struct sck_catalog *catalog,
+                                             const struct sck_kek_rec *kek, struct sck_err *err);
+/*
  * What the catalog says of epochs is made to agree with the token, which is right when a catalog was set back.
  * Changes nothing when it does already.
  */

@@ -188,21 +188,34 @@ sck_receipt_build(const struct sck_erasure_facts *f, const struct sck_pledge_rec
     return NULL;
 }
 
+static struct sck_erased_kek *
+find(const struct sck_erasure_facts *facts, const struct sck_keeper *keeper, const struct sck_kek_rec *kek)
+{
+    for (size_t i = 0; i < facts->kek_count; i++) {
+        struct sck_erased_kek *e = &facts->keks[i];
+        if (strcmp(e->keeper, keeper->ops->name) == 0 && strcmp(e->name, kek->name) == 0 &&
+            strcmp(e->mount, kek->mount) == 0 && strcmp(e->name_space, kek->name_space) == 0)
+            return e;
+    }
+    return NULL;
+}
+
+const struct sck_erase_proof *
+sck_facts_find(const struct sck_erasure_facts *facts, const struct sck_keeper *keeper, const struct sck_kek_rec *kek)
+{
+    const struct sck_erased_kek *e = find(facts, keeper, kek);
+    return e != NULL ? &e->proof : NULL;
+}
+
 /* One entry for all versions of a KEK at one place, so that a receipt stays short. */
 enum sck_code
 sck_facts_add(struct sck_erasure_facts *facts, const struct sck_keeper *keeper, const struct sck_kek_rec *kek,
               const struct sck_erase_proof *proof, struct sck_err *err)
 {
-    struct sck_erased_kek *at = NULL;
+    struct sck_erased_kek *at = find(facts, keeper, kek);
     uint32_t first = keeper->ops->versions_are_records ? kek->version : 1;
     uint32_t epoch = kek->keeper == SCK_KEEPER_TOKEN ? sck_token_kek_epoch(kek->record.data, kek->record.len) : 0;
     facts->kek_rows++;
-    for (size_t i = 0; i < facts->kek_count && at == NULL; i++) {
-        struct sck_erased_kek *e = &facts->keks[i];
-        if (strcmp(e->keeper, keeper->ops->name) == 0 && strcmp(e->name, kek->name) == 0 &&
-            strcmp(e->mount, kek->mount) == 0 && strcmp(e->name_space, kek->name_space) == 0)
-            at = e;
-    }
     if (at == NULL) {
         struct sck_erased_kek *more = realloc(facts->keks, (facts->kek_count + 1) * sizeof *more);
         if (more == NULL)

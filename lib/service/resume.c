@@ -9,6 +9,7 @@ enum sck_code
 sck_engine_started(struct sck_engine *engine, struct sck_err *err)
 {
     struct sck_catalog *catalog = NULL;
+    struct sck_epochs epochs;
     if (atomic_load(&engine->started))
         return SCK_OK;
     enum sck_code rc = sck_engine_login(engine, err);
@@ -16,6 +17,10 @@ sck_engine_started(struct sck_engine *engine, struct sck_err *err)
         rc = sck_engine_catalog(engine, &catalog, err);
     if (rc == SCK_OK)
         rc = sck_anchor_check(engine, catalog, err);
+    if (rc == SCK_OK)
+        rc = sck_epochs_load(catalog, &epochs, err);
+    if (rc == SCK_OK)
+        sck_token_epoch_use(engine->token, epochs.current);
     if (rc == SCK_OK)
         atomic_store(&engine->started, true);
     return rc;
