@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Owners of KEKs: subjects, clients and the files without a subject. */
-#include "lib/service/kekepoch.h"
+#include "lib/service/engine.h"
 
 #include "lib/base/fault.h"
 #include "lib/base/log.h"
 
 #include <string.h>
+
+/* How long a process that claimed an owner waits for one that took the claim over. */
+enum { JOIN_WAIT_MS = 3000, JOIN_STEP_MS = 20 };
 
 enum sck_code
 sck_owner_of_scope(const struct sck_scope *scope, enum sck_owner_kind *kind, const char **id, size_t *id_len,
@@ -109,8 +112,6 @@ sck_owner_get(struct sck_engine *engine, const struct sck_scope *scope, bool pro
     char text[SCK_SCOPE_TEXT_MAX + 1];
     enum sck_code rc = sck_owner_of_scope(scope, &kind, &id, &id_len, err);
     if (rc == SCK_OK)
-        rc = sck_engine_started(engine, err);
-    if (rc == SCK_OK)
         rc = sck_engine_catalog(engine, &catalog, err);
     if (rc != SCK_OK)
         return rc;
@@ -123,8 +124,15 @@ sck_owner_get(struct sck_engine *engine, const struct sck_scope *scope, bool pro
         return sck_fail(err, SCK_E_ERASED, "%s was erased", text);
     if (!found || owner->state != SCK_OWNER_ACTIVE) {
         if (provision) {
-            rc = sck_owner_provision(engine, kind, id, id_len, false, err);
-            return rc == SCK_OK ? sck_owner_get(engine, scope, false, owner, kek, err) : rc;
+            struct sck_err why = SCK_ERR_INIT, look = SCK_ERR_INIT;
+            rc = sck_owner_provision(engine, kind, id, id_len, false, &why);
+            if (rc != SCK_OK && rc != SCK_E_EXISTS)
+                return sck_fail(err, rc, "%s", why.message);
+            /* "There already": another process was quicker, or the name is held by a KEK that is not ours. */
+            enum sck_code got = sck_owner_get(engine, scope, false, owner, kek, &look);
+            if (got == SCK_E_NOT_FOUND && rc == SCK_E_EXISTS)
+                return sck_fail(err, rc, "%s", why.message);
+            return got == SCK_OK ? got : sck_fail(err, got, "%s", look.message);
         }
         uint32_t erased = 0;
         rc = sck_tomb_generations(engine, (uint8_t)kind, id, id_len, &erased, err);
@@ -145,9 +153,7 @@ sck_owner_get_by_id(struct sck_engine *engine, int64_t id, struct sck_owner_rec 
 {
     struct sck_catalog *catalog = NULL;
     bool found = false;
-    enum sck_code rc = sck_engine_started(engine, err);
-    if (rc == SCK_OK)
-        rc = sck_engine_catalog(engine, &catalog, err);
+    enum sck_code rc = sck_engine_catalog(engine, &catalog, err);
     if (rc != SCK_OK)
         return rc;
     *owner = (struct sck_owner_rec){.id = id};
@@ -181,10 +187,6 @@ claim(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_o
         rc = sck_fail(err, SCK_E_EXISTS, "%s is there already", text);
     } else if (*taken_over) {
         rc = read_current_kek(catalog, owner, kek, err);
-        if (rc == SCK_OK)
-            rc = sck_epoch_charge_kek(engine, catalog, kek, err);
-        if (rc == SCK_OK)
-            rc = sck_catalog_commit(catalog, err);
     } else {
         *owner = *wanted;
         rc = sck_catalog_insert(catalog, SCK_TABLE_OWNERS, owner, err);
@@ -192,19 +194,21 @@ claim(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_o
         if (rc == SCK_OK)
             rc = sck_catalog_insert(catalog, SCK_TABLE_KEKS, kek, err);
         if (rc == SCK_OK)
-            rc = sck_epoch_charge_kek(engine, catalog, kek, err);
-        if (rc == SCK_OK)
             rc = sck_catalog_commit(catalog, err);
     }
 out:
     sck_catalog_rollback(catalog);
+    (void)engine;
     return rc;
 }
 
-/* Second half: the KEK is there; make the rows active, unless an erasure came between. */
+/*
+ * Second half: the KEK is there; make the rows active, unless an erasure came between.  When another process took the
+ * same rows over and was first, they are active: the KEK has the same name, and theirs is the record that counts.
+ */
 static enum sck_code
 activate(struct sck_catalog *catalog, const struct sck_owner_rec *claimed, struct sck_kek_rec *kek, bool *late,
-         bool *stale, struct sck_err *err)
+         struct sck_err *err)
 {
     struct sck_owner_rec owner = {.id = claimed->id};
     bool found = false;
@@ -212,10 +216,8 @@ activate(struct sck_catalog *catalog, const struct sck_owner_rec *claimed, struc
     if (rc != SCK_OK)
         return rc;
     rc = read_owner(catalog, SCK_BY_OWNER_ID, &owner, &found, err);
-    *late = !found || owner.state != SCK_OWNER_CREATING || owner.generation != claimed->generation;
-    if (rc == SCK_OK)
-        rc = sck_epoch_is_stale(catalog, kek, stale, err);
-    if (rc == SCK_OK && !*late && !*stale) {
+    *late = !found || owner.state == SCK_OWNER_ERASING || owner.generation != claimed->generation;
+    if (rc == SCK_OK && !*late && owner.state == SCK_OWNER_CREATING) {
         kek->state = SCK_KEK_CURRENT;
         owner.state = SCK_OWNER_ACTIVE;
         rc = sck_catalog_update(catalog, SCK_TABLE_KEKS, kek, err);
@@ -257,6 +259,63 @@ make_kek(struct sck_engine *engine, struct sck_keeper *keeper, struct sck_kek_re
     return rc;
 }
 
+/* The rows that we claimed are active by now: another process took them over and made the KEK before us. */
+static bool
+others_made_it(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_owner_rec *claimed)
+{
+    for (int64_t waited_ms = 0; waited_ms < JOIN_WAIT_MS; waited_ms += JOIN_STEP_MS) {
+        struct sck_owner_rec owner = {.id = claimed->id};
+        bool found = false;
+        if (read_owner(catalog, SCK_BY_OWNER_ID, &owner, &found, NULL) != SCK_OK || !found ||
+            owner.generation != claimed->generation || owner.state == SCK_OWNER_ERASING)
+            return false;
+        if (owner.state == SCK_OWNER_ACTIVE)
+            return true;
+        engine->clock->sleep_ms(engine->clock->arg, JOIN_STEP_MS);
+    }
+    return false;
+}
+
+/* The name is held by a KEK that is not ours: with the rows gone, no later run takes it for one that it made. */
+static void
+unclaim(struct sck_catalog *catalog, const struct sck_owner_rec *claimed)
+{
+    struct sck_owner_rec owner = {.id = claimed->id};
+    struct sck_kek_rec kek = {0};
+    struct sck_err ignored = SCK_ERR_INIT;
+    bool found = false;
+    enum sck_code rc = sck_catalog_begin(catalog, &ignored);
+    if (rc != SCK_OK)
+        return;
+    rc = read_owner(catalog, SCK_BY_OWNER_ID, &owner, &found, &ignored);
+    if (rc == SCK_OK && found && owner.state == SCK_OWNER_CREATING && owner.generation == claimed->generation)
+        rc = read_current_kek(catalog, &owner, &kek, &ignored);
+    else
+        rc = SCK_E_STATE;
+    if (rc == SCK_OK)
+        rc = sck_catalog_delete(catalog, SCK_TABLE_KEKS, &kek, &ignored);
+    if (rc == SCK_OK)
+        rc = sck_catalog_delete(catalog, SCK_TABLE_OWNERS, &owner, &ignored);
+    if (rc == SCK_OK)
+        rc = sck_catalog_commit(catalog, &ignored);
+    sck_catalog_rollback(catalog);
+    sck_record_clear(SCK_TABLE_KEKS, &kek);
+}
+
+/* Make the KEK of rows that we claimed, or find it made by whoever took them over. */
+static enum sck_code
+make_or_join(struct sck_engine *engine, struct sck_catalog *catalog, struct sck_keeper *keeper,
+             const struct sck_owner_rec *claimed, struct sck_kek_rec *kek, bool taken_over, struct sck_err *err)
+{
+    struct sck_err why = SCK_ERR_INIT;
+    enum sck_code rc = make_kek(engine, keeper, kek, taken_over, &why);
+    if (rc == SCK_E_EXISTS && others_made_it(engine, catalog, claimed))
+        return SCK_OK;
+    if (rc == SCK_E_EXISTS)
+        unclaim(catalog, claimed);
+    return rc == SCK_OK ? rc : sck_fail(err, rc, "%s", why.message);
+}
+
 enum sck_code
 sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const char *id, size_t id_len, bool again,
                     struct sck_err *err)
@@ -269,13 +328,10 @@ sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const c
     uint32_t erased = 0;
     bool taken_over = false;
     bool late = false;
-    bool stale = false;
     char text[SCK_SCOPE_TEXT_MAX + 1];
     fill_ident(&wanted, kind, id, id_len);
     owner_text(kind, wanted.ident, text);
-    enum sck_code rc = sck_engine_started(engine, err);
-    if (rc == SCK_OK)
-        rc = sck_engine_catalog(engine, &catalog, err);
+    enum sck_code rc = sck_engine_catalog(engine, &catalog, err);
     if (rc == SCK_OK)
         rc = sck_engine_keeper(engine, sck_engine_keeper_kind(engine), &keeper, err);
     if (rc == SCK_OK)
@@ -296,22 +352,12 @@ sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const c
         rc = claim(engine, catalog, &wanted, &owner, &kek, &taken_over, err);
     if (rc == SCK_OK) {
         sck_fault_point("provision.claimed");
-        rc = make_kek(engine, keeper, &kek, taken_over, err);
+        rc = make_or_join(engine, catalog, keeper, &owner, &kek, taken_over, err);
     }
     if (rc == SCK_OK) {
         sck_fault_point("provision.made");
-        rc = activate(catalog, &owner, &kek, &late, &stale, err);
+        rc = activate(catalog, &owner, &kek, &late, err);
     }
-    /* The epoch was rotated between the two: the record would be under a key that is to be destroyed. */
-    for (int tries = 0; rc == SCK_OK && !late && stale && tries < 3; tries++) {
-        rc = sck_epoch_charge_now(engine, catalog, 1, err);
-        if (rc == SCK_OK)
-            rc = make_kek(engine, keeper, &kek, true, err);
-        if (rc == SCK_OK)
-            rc = activate(catalog, &owner, &kek, &late, &stale, err);
-    }
-    if (rc == SCK_OK && !late && stale)
-        rc = sck_fail(err, SCK_E_BUSY, "the epoch is being rotated: try again");
     if (rc == SCK_OK && late) {
         struct sck_erase_proof proof = {0};
         struct sck_kek ref = sck_kek_from_rec(&kek);

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: MIT
 """A proxy that misbehaves as told, between a client and a real HTTP server: see fault_proxy.sh.
 
-  fault_proxy.py --upstream URL --dir DIR [--ca FILE] [--tls CERT KEY] [--tls-1.1] [--bytes]
+  fault_proxy.py --upstream URL --dir DIR [--ca FILE] [--bytes]
+                 [--tls CERT KEY [--tls-1.1] [--client-ca FILE] [--break-handshakes COUNT]]
 
-Listens on 127.0.0.1; DIR/port holds the port once it does.  DIR/record has one line of JSON for each request (number,
+Listens on 127.0.0.1; DIR/port holds the port once it does.  DIR/record has one line of JSON for each request (number, time,
 method, path, names of headers, size of the body, what was done) and for each connection; with --bytes DIR/heads, DIR/bodies and
 DIR/answers hold what was sent.  Over the socket DIR/control: PUT /rules (a JSON list) begins a new count.
 
@@ -363,6 +364,10 @@ class Proxy:
                 self.tls.minimum_version = self.tls.maximum_version = ssl.TLSVersion.TLSv1_1
                 self.tls.set_ciphers("ALL:@SECLEVEL=0")
             self.tls.load_cert_chain(*args.tls)
+            if args.client_ca:
+                self.tls.load_verify_locations(args.client_ca)
+                self.tls.verify_mode = ssl.CERT_REQUIRED
+        self.breaks = args.break_handshakes
         self.dir = args.dir
         self.lock = threading.Lock()
         self.rules, self.kept = [], {}
@@ -423,7 +428,7 @@ class Connection(socketserver.BaseRequestHandler):
         proxy.write("heads", request.head)
         proxy.write("bodies", request.body + b"\n")
         number, rule = proxy.choose(request)
-        proxy.record(n=number, method=request.first[0], path=request.first[1], did=rule["do"],
+        proxy.record(n=number, at=time.monotonic(), method=request.first[0], path=request.first[1], did=rule["do"],
                      headers=[k for k, _ in request.headers], body=len(request.body))
         x = Exchange(proxy, self.request, upstream, request, rule)
         try:
@@ -437,6 +442,10 @@ class Connection(socketserver.BaseRequestHandler):
         upstream = Upstream(proxy)
         proxy.record(connection=True)
         try:
+            if proxy.breaks > 0:
+                proxy.breaks -= 1
+                self.request.recv(64)
+                return
             if proxy.tls is not None:
                 self.request = proxy.tls.wrap_socket(self.request, server_side=True)
             self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -491,6 +500,8 @@ def main():
     parser.add_argument("--ca")
     parser.add_argument("--tls", nargs=2)
     parser.add_argument("--tls-1.1", dest="old_tls", action="store_true")
+    parser.add_argument("--client-ca", metavar="FILE")
+    parser.add_argument("--break-handshakes", type=int, default=0, metavar="COUNT")
     parser.add_argument("--bytes", action="store_true")
     args = parser.parse_args()
     proxy = Proxy(args)

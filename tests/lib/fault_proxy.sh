@@ -44,6 +44,7 @@ fault_rules() {
   }
 }
 
+# shellcheck disable=SC2120
 fault_requests() {
   jq -r 'select(.connection | not) | "\(.method) \(.path)"' "$fault_dir/record" | grep -cE "${1:-.}"
 }

@@ -179,6 +179,7 @@ HCL
 }
 
 # To be given as $openbao_config: each request is written to DIR/audit.log.
+# shellcheck disable=SC2034
 openbao_audit='audit "file" "f" { options = { file_path = "audit.log" } }'
 
 openbao_mount() {

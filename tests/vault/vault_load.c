@@ -3,6 +3,8 @@
  * Keeper `vault` in one long-lived process, for outage.test.sh and leaks.test.sh; its keeper is live.h's.
  *   vault_load PLUGIN load NAME THREADS   wrap and unwrap all the time; for each line on standard input print what
  *                                         happened since the one before, as "ok N connectivity N other N wrong N late N"
+ *   vault_load PLUGIN batch NAME COUNT    wrap COUNT payloads in one piece of work, unwrap them after one was altered and
+ *                                         one taken away, and print how it went
  *   vault_load PLUGIN pause NAME FILE     wrap and unwrap the 72 bytes of FILE, free them, print "freed", wait for a
  *                                         line, close the keeper, print "closed" and wait for another
  * Late is what took more than 5 s above the deadline (a loaded machine is no failure, a call that hangs is one).
@@ -131,6 +133,93 @@ do_load(const char *name, const char *threads)
     return SCK_OK;
 }
 
+enum { ALTERED = 3, EMPTY = 5 };
+
+/* The n-th payload, or whether a payload is the n-th. */
+static struct sck_secret *
+payload_of(size_t n)
+{
+    struct sck_secret *payload = live_payload();
+    memcpy(payload->data, &n, sizeof n);
+    return payload;
+}
+
+static bool
+is_payload_of(const struct sck_secret *opened, size_t n)
+{
+    struct sck_secret *want = payload_of(n);
+    bool same = opened != NULL && opened->len == want->len && sck_ct_equal(opened->data, want->data, want->len);
+    sck_secret_free(&want);
+    return same;
+}
+
+static void
+say_work(const char *what, const struct sck_keeper_work *work, size_t same)
+{
+    size_t codes[SCK_E_INTERNAL + 1] = {0};
+    for (size_t i = 0; i < work->count; i++)
+        codes[work->items[i].code]++;
+    printf("%s: %s", what, sck_code_name(work->code));
+    for (size_t c = 0; c <= SCK_E_INTERNAL; c++) {
+        if (codes[c] > 0)
+            printf(", %zu %s", codes[c], sck_code_name((enum sck_code)c));
+    }
+    printf(", %zu the same%s%s\n", same, work->code != SCK_OK ? "; " : "", work->code != SCK_OK ? work->err.message : "");
+}
+
+/* Wrap all; true when each has a ciphertext of its own. */
+static bool
+batch_wrap(struct sck_keeper_work *work)
+{
+    struct sck_secret **payloads = calloc(work->count, sizeof(struct sck_secret *));
+    bool own = true;
+    if (payloads == NULL)
+        abort();
+    for (size_t i = 0; i < work->count; i++) {
+        work->items[i].payload = payloads[i] = payload_of(i);
+        sck_buf_init(&work->items[i].out, SCK_KEEPER_BLOB_MAX);
+    }
+    (void)keeper->ops->run(keeper, work);
+    for (size_t i = 0; i < work->count; i++) {
+        sck_secret_free(&payloads[i]);
+        own = own && work->items[i].out.len > 0;
+    }
+    free(payloads);
+    say_work("wrap", work, own ? work->count : 0);
+    return own;
+}
+
+static enum sck_code
+do_batch(const char *name, const char *count)
+{
+    struct sck_kek kek = live_kek(name);
+    size_t n = (size_t)atoi(count), same = 0;
+    struct sck_keeper_item *wrapped = calloc(n, sizeof *wrapped), *opened = calloc(n, sizeof *opened);
+    if (wrapped == NULL || opened == NULL)
+        abort();
+    struct sck_keeper_work work = {.what = SCK_KEEPER_WRAP, .kek = &kek, .items = wrapped, .count = n};
+    if (batch_wrap(&work)) {
+        work = (struct sck_keeper_work){.what = SCK_KEEPER_UNWRAP, .kek = &kek, .items = opened, .count = n};
+        for (size_t i = 0; i < n; i++) {
+            opened[i].blob = (struct sck_bytes){wrapped[i].out.data, i == EMPTY ? 0 : wrapped[i].out.len};
+            opened[i].version = wrapped[i].version;
+        }
+        uint8_t *altered = wrapped[n > ALTERED ? ALTERED : 0].out.data + sizeof "vault:v1:" + 20;
+        *altered = *altered == 'A' ? 'B' : 'A';
+        (void)keeper->ops->run(keeper, &work);
+        for (size_t i = 0; i < n; i++) {
+            same += is_payload_of(opened[i].opened, i);
+            sck_secret_free(&opened[i].opened);
+        }
+        say_work("unwrap", &work, same);
+    }
+    for (size_t i = 0; i < n; i++)
+        sck_buf_clear(&wrapped[i].out);
+    free(wrapped);
+    free(opened);
+    return SCK_OK;
+}
+
 static void
 pause_here(const char *where)
 {
@@ -179,6 +268,8 @@ main(int argc, char **argv)
     enum sck_code rc = live_open(live_plugin(argv[1]), &keeper, &err);
     if (rc == SCK_OK && strcmp(argv[2], "load") == 0)
         rc = do_load(argv[3], argv[4]);
+    else if (rc == SCK_OK && strcmp(argv[2], "batch") == 0)
+        rc = do_batch(argv[3], argv[4]);
     else if (rc == SCK_OK)
         rc = do_pause(argv[3], argv[4]);
     if (keeper != NULL)
