@@ -20,6 +20,8 @@ struct values {
     const char *vault_token_file;
     const char *vault_admin_token_file;
     const char *vault_ca_file;
+    const char *local_path;
+    const char *local_passphrase_file;
     bool insecure_http;
     bool insecure_master;
 };
@@ -51,6 +53,10 @@ static const struct sck_option options[] = {
      "keeper vault: file with the admin token, which makes and deletes KEKs", NULL, 0, 0},
     {'\0', "vault-ca-file", SCK_OPTION_FILE, offsetof(struct values, vault_ca_file), "FILE",
      "keeper vault: CA certificates that are trusted instead of the system's", NULL, 0, 0},
+    {'\0', "local-path", SCK_OPTION_DIR, offsetof(struct values, local_path), "DIR",
+     "keeper local: folder of its file; default secrets inside the set-up", NULL, 0, 0},
+    {'\0', "local-passphrase-file", SCK_OPTION_FILE, offsetof(struct values, local_passphrase_file), "FILE",
+     "keeper local: file with the passphrase that holds its root, 0600; default the token holds it", NULL, 0, 0},
     {'\0', "insecure-http", SCK_OPTION_FLAG, offsetof(struct values, insecure_http), NULL,
      "keeper vault: allow an http:// address", NULL, 0, 0},
     {'\0', "insecure-master", SCK_OPTION_FLAG, offsetof(struct values, insecure_master), NULL,
@@ -82,6 +88,8 @@ run(struct sck_cli *cli, const void *values, char *const *operands, size_t count
         .vault_token_file = v->vault_token_file,
         .vault_admin_token_file = v->vault_admin_token_file,
         .vault_ca_file = v->vault_ca_file,
+        .local_path = v->local_path,
+        .local_passphrase_file = v->local_passphrase_file,
         .insecure_http = v->insecure_http,
         .insecure_master = v->insecure_master,
         .ask_pin = sck_cli_ask_once,
@@ -109,7 +117,8 @@ const struct sck_command sck_cmd_init = {
     .examples = "scopekey init --pin-file pin.txt\n"
                 "scopekey init --home ./d --pin-file pin.txt\n"
                 "scopekey init --pin-file pin.txt --keeper vault --vault-addr https://vault:8200 --vault-token-file "
-                "data.tok --vault-admin-token-file admin.tok\n",
+                "data.tok --vault-admin-token-file admin.tok\n"
+                "scopekey init --pin-file pin.txt --keeper local\n",
     .details = "Without --home the set-up is made in $SCOPEKEY_HOME, or in the user's state directory. A run that was "
                "interrupted is continued by the next one. A token on which a master could be misused is refused.\n",
     .options = options,

@@ -28,7 +28,7 @@ sck_words_protection(size_t index)
 const char *
 sck_words_keeper(size_t index)
 {
-    static const char *const words[] = {"token", "vault"};
+    static const char *const words[] = {"token", "vault", "local"};
     return WORD_AT(words, index);
 }
 

@@ -30,13 +30,23 @@ struct sck_kek_made {
 
 enum sck_erasure { SCK_ERASURE_IMMEDIATE = 1, SCK_ERASURE_SCHEDULED = 2 };
 
-/* What an erasure achieved at the keeper, for the receipt. */
+/* What one node of the keeper said after an erasure. */
+struct sck_erase_node {
+    char url[256];
+    bool read_says_gone;
+    bool canary_refused;
+};
+enum { SCK_ERASE_NODES_MAX = 16 };
+
+/* What an erasure achieved at the keeper, for the receipt.  The flags are what every node that was asked agrees on. */
 struct sck_erase_proof {
     enum sck_erasure how;
     int64_t effective_s;        /* when scheduled: seconds since 1970, 0 if not known */
     bool read_says_gone;        /* the keeper itself says that the key is gone */
     bool canary_refused;        /* a DEK wrapped under it before no longer opens */
-    char node[256];             /* which node said so */
+    char node[256];             /* the active node, which said so */
+    struct sck_erase_node nodes[SCK_ERASE_NODES_MAX];   /* every node that was asked; keepers with one place: none */
+    size_t node_count;
 };
 
 /* One DEK of a piece of work.  What goes in is borrowed; what comes out is the caller's. */
@@ -179,6 +189,37 @@ struct sck_keeper_token_fns {
 /* `fns` is copied.  Keeps at most `cached` loaded KEKs (0 means 256). */
 SCK_MUST_CHECK enum sck_code sck_keeper_token_open(const struct sck_keeper_token_fns *fns, size_t cached,
                                                    struct sck_keeper **out, struct sck_err *err);
+
+/*
+ * ---- keeper local: a JSON file for development, values wrapped under a root key (docs/keepers.md) ----
+ * The root is sealed under what the token or a passphrase gives; both come in as functions (lib/service/open.c).
+ */
+enum sck_local_root { SCK_LOCAL_BY_TOKEN = 1, SCK_LOCAL_BY_PASSPHRASE = 2 };
+struct sck_keeper_local_conf {
+    const char *path;               /* folder of secrets.json; made by sck_keeper_local_prepare() */
+    const char *environment;        /* "production" is refused */
+    enum sck_local_root root;       /* what the file must say, too */
+    unsigned backups;               /* kept at each change; 0 to 100 */
+    unsigned scrypt_log2_n;         /* when the file is made; 14 to 20, 0 means 17 (128 MiB) */
+    /* HMAC-SHA-256 by a key of the token that is used for nothing else beginning with the same label. */
+    enum sck_code (*hmac)(void *arg, const void *data, size_t len, uint8_t out[32], struct sck_err *err);
+    void *hmac_arg;
+    /* The passphrase, a new secret.  `confirm`: a person chooses it now and is asked a second time. */
+    enum sck_code (*passphrase)(const void *arg, bool confirm, struct sck_secret **out, struct sck_err *err);
+    const void *passphrase_arg;
+};
+/* Nothing is read before it is needed.  SCK_E_CONFIG: environment production, or a path that is too long. */
+SCK_MUST_CHECK enum sck_code sck_keeper_local_open(const struct sck_keeper_local_conf *conf, struct sck_keeper **out,
+                                                   struct sck_err *err);
+/* Make folder and file unless they are there. */
+SCK_MUST_CHECK enum sck_code sck_keeper_local_prepare(struct sck_keeper *keeper, struct sck_err *err);
+/*
+ * Read in another program's plain file: an object of {"value", "content_type", "enabled", "created_on", "expires_on"},
+ * values base64 or hex of 32 bytes.  All or nothing; keys that are there with the same value are left alone.  The plain
+ * file is not touched.  SCK_E_CONFIG: not such a file, names the entry; SCK_E_EXISTS: another key of that name.
+ */
+SCK_MUST_CHECK enum sck_code sck_keeper_local_import(struct sck_keeper *keeper, const char *file, size_t *imported,
+                                                     size_t *known, struct sck_err *err);
 
 /* ---- keeper vault: HashiCorp Vault or OpenBao transit, in the plug-in keeper-http.so ---- */
 /*

@@ -133,15 +133,6 @@ keep(struct token_keeper *k, struct loaded *mine, uint64_t forgets)
     return use;
 }
 
-/* What binds a KEK's record to its name: "kek/v1" ‖ name ‖ u32 generation (docs/formats.md). */
-static void
-record_aad(const char *name, uint32_t generation, struct sck_buf *aad)
-{
-    sck_buf_put_str(aad, "kek/v1");
-    sck_buf_put_str(aad, name);
-    sck_buf_put_u32(aad, generation);
-}
-
 static enum sck_code
 check_name(const char *name, struct sck_err *err)
 {
@@ -173,7 +164,7 @@ get(struct token_keeper *k, const struct sck_kek *kek, struct loaded **out, stru
         return SCK_OK;
 
     sck_buf_init(&aad, 256);
-    record_aad(kek->name, kek->generation, &aad);
+    sck_kek_record_aad(kek->name, kek->generation, &aad);
     l = calloc(1, sizeof *l);
     if (l == NULL)
         rc = sck_fail(err, SCK_E_MEMORY, "out of memory");
@@ -206,7 +197,7 @@ token_create(struct sck_keeper *keeper, const char *name, uint32_t generation, s
     if (rc != SCK_OK)
         return rc;
     sck_buf_init(&aad, 256);
-    record_aad(name, generation, &aad);
+    sck_kek_record_aad(name, generation, &aad);
     rc = sck_buf_check(&aad, "the KEK's name", err);
     if (rc == SCK_OK)
         rc = k->fns.make(k->fns.arg, aad.data, aad.len, &made->record, err);

@@ -120,3 +120,11 @@ sck_wdek_aad(const char *name, uint32_t version, uint8_t out[SCK_WDEK_AAD_MAX])
     sck_be32(out + 7 + len, version);
     return 7 + len + 4;
 }
+
+void
+sck_kek_record_aad(const char *name, uint32_t generation, struct sck_buf *out)
+{
+    sck_buf_put_str(out, "kek/v1");
+    sck_buf_put_str(out, name);
+    sck_buf_put_u32(out, generation);
+}

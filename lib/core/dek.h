@@ -52,4 +52,7 @@ SCK_MUST_CHECK enum sck_code sck_wrapped_encode(const struct sck_wrapped *w, str
 SCK_MUST_CHECK enum sck_code sck_wrapped_decode(const uint8_t *data, size_t len, struct sck_wrapped *out,
                                                 struct sck_err *err);
 
+/* Append what binds a KEK's record (keeper token) to its name: "kek/v1" ‖ name ‖ u32 generation (docs/formats.md). */
+void sck_kek_record_aad(const char *name, uint32_t generation, struct sck_buf *out);
+
 #endif

@@ -23,7 +23,7 @@ static const struct sck_conf_key table[] = {
      OFF(environment)},
     {"scopekey", "state_dir", SCK_CONF_PATH, NULL, ".", 0, 0, NULL, 0, OFF(state_dir)},
     {"scopekey", "catalog", SCK_CONF_PATH, NULL, "catalog.db", 0, 0, NULL, 0, OFF(catalog)},
-    {"scopekey", "keeper", SCK_CONF_WORD, NULL, "token", 0, 0, "token|vault", 0, OFF(keeper)},
+    {"scopekey", "keeper", SCK_CONF_WORD, "KEY_VAULT_MODE", "token", 0, 0, "token|vault|local", 0, OFF(keeper)},
     {"scopekey", "key_prefix", SCK_CONF_TEXT, NULL, "scopekey", 0, 0, NULL, 0, OFF(key_prefix)},
     {"scopekey", "keyed_names", SCK_CONF_BOOL, NULL, "true", 0, 0, NULL, 0, OFF(keyed_names)},
     {"scopekey", "scopes", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(scopes)},
@@ -31,6 +31,7 @@ static const struct sck_conf_key table[] = {
     {"scopekey", "require_mlock", SCK_CONF_BOOL, NULL, "false", 0, 0, NULL, 0, OFF(require_mlock)},
     {"scopekey", "envelope_ttl_s", SCK_CONF_INT, NULL, "60", 1, 3600, NULL, 0, OFF(envelope_ttl_s)},
     {"scopekey", "key_cache", SCK_CONF_INT, NULL, "1024", 1, 1000000, NULL, 0, OFF(key_cache)},
+    {"scopekey", "retire_epoch_days", SCK_CONF_INT, NULL, "30", 0, 3650, NULL, 0, OFF(retire_epoch_days)},
     {"token", "module", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(module)},
     {"token", "module_env", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(module_env)},
     {"token", "label", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(label)},
@@ -94,6 +95,12 @@ static const struct sck_conf_key table[] = {
     {"keeper vault", "deadline_ms", SCK_CONF_INT, NULL, "30000", 1, 3600000, NULL, 0, OFF(vault_deadline_ms)},
     {"keeper vault", "max_retries", SCK_CONF_INT, NULL, "3", 0, 10, NULL, 0, OFF(vault_max_retries)},
     {"keeper vault", "retry_backoff_ms", SCK_CONF_INT, NULL, "100", 1, 5000, NULL, 0, OFF(vault_retry_backoff_ms)},
+    {"keeper local", "path", SCK_CONF_PATH, "KEY_VAULT_LOCAL_PATH", "secrets", 0, 0, NULL, 0, OFF(local_path)},
+    {"keeper local", "root", SCK_CONF_WORD, NULL, "token", 0, 0, "token|passphrase", 0, OFF(local_root)},
+    {"keeper local", "passphrase_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(local_passphrase_file)},
+    {"keeper local", "passphrase_fd", SCK_CONF_INT, NULL, "0", 0, 1048576, NULL, 0, OFF(local_passphrase_fd)},
+    {"keeper local", "passphrase_prompt", SCK_CONF_BOOL, NULL, "false", 0, 0, NULL, 0, OFF(local_passphrase_prompt)},
+    {"keeper local", "backups", SCK_CONF_INT, NULL, "5", 0, 100, NULL, 0, OFF(local_backups)},
     {"files", "enabled", SCK_CONF_BOOL, "ENCRYPTION_ENABLED", "true", 0, 0, NULL, 0, OFF(files_enabled)},
     {"files", "rotation_days", SCK_CONF_INT, "ENCRYPTION_KEY_ROTATION_DAYS", "30", 1, 3650, NULL, 0,
      OFF(files_rotation_days)},
@@ -201,7 +208,13 @@ set_word(struct sck_conf *conf, const struct sck_conf_key *k, const char *text, 
         conf->log_format = (enum sck_log_format)index;
         return SCK_OK;
     }
-    return set_string(conf, k, text, err);
+    /* Kept as the table spells it, whatever the case: others compare it. */
+    char word[32];
+    const char *from = k->words;
+    for (int i = 0; i < index; i++)
+        from += strcspn(from, "|") + 1;
+    (void)snprintf(word, sizeof word, "%.*s", (int)strcspn(from, "|"), from);
+    return set_string(conf, k, word, err);
 }
 
 static enum sck_code
@@ -360,6 +373,9 @@ check_whole(const struct sck_conf *conf, struct sck_err *err)
         sck_err_prefix(err, "%s: scopes", conf->path);
         return rc;
     }
+    if (strcmp(conf->keeper, "local") == 0 && strcmp(conf->environment, "production") == 0)
+        return sck_fail(err, SCK_E_CONFIG, "%s: keeper = local is for development, and environment is production: choose "
+                        "keeper token, vault or azure", conf->path);
     return strcmp(conf->keeper, "vault") == 0 ? sck_conf_check_vault(conf, err) : SCK_OK;
 }
 

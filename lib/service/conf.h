@@ -47,6 +47,7 @@ struct sck_conf {
     bool require_mlock;
     int64_t envelope_ttl_s;
     int64_t key_cache;          /* open keys kept per process */
+    int64_t retire_epoch_days;  /* the backups' horizon: an old epoch key lives so long after a confirmed backup */
     /* [token] */
     char *module;
     char *module_env;
@@ -73,6 +74,13 @@ struct sck_conf {
     int64_t vault_deadline_ms;
     int64_t vault_max_retries;
     int64_t vault_retry_backoff_ms;
+    /* [keeper local] */
+    char *local_path;           /* folder of secrets.json */
+    char *local_root;           /* token or passphrase */
+    char *local_passphrase_file;
+    int64_t local_passphrase_fd;    /* 0: none */
+    bool local_passphrase_prompt;
+    int64_t local_backups;
     /* [files] */
     bool files_enabled;         /* ENCRYPTION_ENABLED */
     int64_t files_rotation_days;

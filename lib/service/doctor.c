@@ -88,6 +88,9 @@ check_permissions(struct exam *x, const struct sck_conf *conf)
         check_mode(x, vault[i]->secret_id_file, 0600, "Vault secret id file");
         check_mode(x, vault[i]->client_key_file, 0600, "Vault client key");
     }
+    if (strcmp(conf->keeper, "local") == 0)
+        check_mode(x, conf->local_path, 0700, "folder of keeper local");
+    check_mode(x, conf->local_passphrase_file, 0600, "passphrase file");
     check_mode(x, conf->store_dir, 0700, "token directory");
     (void)snprintf(path, sizeof path, "%s/run/epoch", conf->state_dir);
     check_mode(x, path, 0644, "erasure epoch word");

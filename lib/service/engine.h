@@ -41,6 +41,7 @@ struct sck_engine {
     sck_ask_pin_fn ask_pin;
     void *ask_pin_arg;
     atomic_bool logged_in;              /* the row key was had once: rows are trusted by their MAC */
+    atomic_bool started;                /* sck_engine_started() */
     atomic_bool resumed;
     struct sck_buf catalog_spki;        /* public half of the `catalog` key, from the set-up's catalog.pem */
     _Atomic(void *) epoch;              /* erasure epoch word, one per machine, mapped; NULL until mapped */
@@ -68,6 +69,11 @@ SCK_MUST_CHECK enum sck_code sck_engine_keeper(struct sck_engine *engine, enum s
                                                struct sck_keeper **out, struct sck_err *err);
 /* Log in to the token: from here on rows are checked by MAC. */
 SCK_MUST_CHECK enum sck_code sck_engine_login(struct sck_engine *engine, struct sck_err *err);
+/*
+ * Logged in, and the catalog is not older than the token's anchor; asked once.  Before any KEK is used, made or erased.
+ * SCK_E_INTEGRITY: it was set back (`scopekey reconcile`).
+ */
+SCK_MUST_CHECK enum sck_code sck_engine_started(struct sck_engine *engine, struct sck_err *err);
 /* Whether a login needs nobody at a keyboard. */
 bool sck_engine_can_login(const struct sck_engine *engine);
 /* "STATE/name", allocated. */

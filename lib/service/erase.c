@@ -7,6 +7,8 @@
 
 #include "lib/base/fault.h"
 #include "lib/base/log.h"
+#include "lib/service/kek.h"
+#include "lib/service/kekepoch.h"
 #include "lib/service/key.h"
 
 #include <stdio.h>
@@ -41,7 +43,6 @@ say(const struct job *job, const char *fmt, ...)
 static enum sck_code
 bury(struct job *job, struct sck_err *err)
 {
-    struct sck_setup_rec setup = {.id = 1};
     struct sck_owner_rec now = {.id = job->owner.id};
     struct sck_tomb_rec *tomb = &job->facts.tomb;
     enum sck_code rc = sck_tomb_hash(job->engine, (uint8_t)job->owner.kind, job->owner.generation, job->owner.ident,
@@ -58,12 +59,7 @@ bury(struct job *job, struct sck_err *err)
             rc = sck_tomb_add(job->engine, job->catalog, job->owner.kind, job->owner.generation, tomb->hash,
                               SCK_TOMB_PENDING, job->owner.id, err);
         if (rc == SCK_OK)
-            rc = sck_catalog_get(job->catalog, SCK_BY_SETUP, &setup, err);
-        if (rc == SCK_OK) {
-            setup.generation++;
-            setup.tombstones++;
-            rc = sck_catalog_update(job->catalog, SCK_TABLE_SETUP, &setup, err);
-        }
+            rc = sck_setup_count(job->catalog, 1, err);
         if (rc == SCK_OK)
             rc = sck_catalog_commit(job->catalog, err);
     }
@@ -73,8 +69,7 @@ bury(struct job *job, struct sck_err *err)
 
 /* A DEK wrapped under the KEK, which must not open afterwards.  Without one (the KEK is gone already) less is proved. */
 static void
-make_canary(struct job *job, struct sck_keeper *keeper, const struct sck_kek *kek, struct sck_buf *canary,
-            uint32_t *version)
+make_canary(struct sck_keeper *keeper, const struct sck_kek *kek, struct sck_buf *canary, uint32_t *version)
 {
     struct sck_secret *payload = NULL;
     struct sck_err ignored = SCK_ERR_INIT;
@@ -83,56 +78,85 @@ make_canary(struct job *job, struct sck_keeper *keeper, const struct sck_kek *ke
         keeper->ops->wrap(keeper, kek, payload, canary, version, &ignored) != SCK_OK)
         sck_buf_reset(canary);
     sck_secret_free(&payload);
-    (void)job;
 }
 
+/*
+ * Of a record, what the receipt needs to know stays in the row: the epoch, its first four bytes.  A version that was
+ * retired before has none any more; it was under no later epoch than the current one.
+ */
+static enum sck_code
+reduce_record(struct job *job, struct sck_kek_rec *kek, struct sck_err *err)
+{
+    struct sck_epochs epochs;
+    uint32_t epoch = sck_token_kek_epoch(kek->record.data, kek->record.len);
+    enum sck_code rc = SCK_OK;
+    if (kek->keeper == SCK_KEEPER_TOKEN && epoch == 0) {
+        rc = sck_epochs_load(job->catalog, &epochs, err);
+        epoch = epochs.current;
+    }
+    sck_buf_clear(&kek->record);
+    sck_buf_init(&kek->record, 4);
+    if (epoch != 0)
+        sck_buf_put_u32(&kek->record, epoch);
+    return rc;
+}
+
+/* At its keeper, and verified there.  Again for one that was destroyed by a run that was cut: nothing is taken on trust. */
 static enum sck_code
 destroy_kek(struct job *job, struct sck_kek_rec *kek, struct sck_err *err)
 {
     struct sck_keeper *keeper = NULL;
+    struct sck_erase_proof proof = {0};
     struct sck_buf canary;
     uint32_t version = 0;
+    bool again = kek->state == SCK_KEK_DESTROYED;
     const struct sck_kek ref = sck_kek_from_rec(kek);
     sck_buf_init(&canary, SCK_KEEPER_BLOB_MAX);
     enum sck_code rc = sck_engine_keeper(job->engine, (enum sck_keeper_kind)kek->keeper, &keeper, err);
-    if (rc == SCK_OK) {
-        make_canary(job, keeper, &ref, &canary, &version);
-        rc = keeper->ops->erase(keeper, &ref, version, canary.data, canary.len, &job->facts.proof, err);
+    const struct sck_erase_proof *before = rc == SCK_OK ? sck_facts_find(&job->facts, keeper, kek) : NULL;
+    /* All its versions went with the first one. */
+    bool gone = before != NULL && !keeper->ops->versions_are_records;
+    if (gone)
+        proof = *before;
+    if (rc == SCK_OK && !gone) {
+        if (!again)
+            make_canary(keeper, &ref, &canary, &version);
+        rc = keeper->ops->erase(keeper, &ref, version, canary.data, canary.len, &proof, err);
     }
     sck_buf_clear(&canary);
-    if (rc != SCK_OK)
+    if (rc == SCK_OK)
+        rc = reduce_record(job, kek, err);
+    if (rc == SCK_OK)
+        rc = sck_facts_add(&job->facts, keeper, kek, &proof, err);
+    if (rc != SCK_OK || again)
         return rc;
     sck_fault_point("erase.kek");
-    (void)snprintf(job->facts.keeper, sizeof job->facts.keeper, "%s", keeper->ops->name);
-    (void)snprintf(job->facts.kek_name, sizeof job->facts.kek_name, "%s", kek->name);
-    job->facts.kek_version = kek->version;
-    job->facts.keks++;
-    say(job, "KEK %s destroyed at keeper %s", kek->name, keeper->ops->name);
+    if (!gone)
+        say(job, "KEK %s destroyed at keeper %s", kek->name, keeper->ops->name);
     kek->state = SCK_KEK_DESTROYED;
-    sck_buf_clear(&kek->record);
     return sck_catalog_update(job->catalog, SCK_TABLE_KEKS, kek, err);
 }
 
-/* Step 2: every KEK the owner ever had. */
+/* Step 2: every KEK the owner ever had; one keeper out of reach does not spare the others.  The first failure counts. */
 static enum sck_code
 destroy_keks(struct job *job, struct sck_err *err)
 {
-    enum sck_code rc = SCK_OK;
-    for (uint32_t serial = 1; rc == SCK_OK && serial <= job->owner.kek_serial; serial++) {
+    uint32_t last = 0;
+    enum sck_code first = sck_kek_last(job->catalog, job->owner.id, &last, err);
+    for (uint32_t serial = 1; serial <= last; serial++) {
         struct sck_kek_rec kek = {.owner_id = job->owner.id, .serial = serial};
-        struct sck_err look = SCK_ERR_INIT;
-        rc = sck_catalog_get(job->catalog, SCK_BY_KEK, &kek, &look);
-        if (rc == SCK_E_NOT_FOUND) {
-            rc = SCK_OK;
+        struct sck_err why = SCK_ERR_INIT;
+        enum sck_code rc = sck_catalog_get(job->catalog, SCK_BY_KEK, &kek, &why);
+        if (rc == SCK_E_NOT_FOUND)
             continue;
+        if (rc == SCK_OK) {
+            rc = destroy_kek(job, &kek, &why);
+            sck_record_clear(SCK_TABLE_KEKS, &kek);
         }
-        if (rc != SCK_OK)
-            return sck_fail(err, rc, "%s", look.message);
-        if (kek.state != SCK_KEK_DESTROYED)
-            rc = destroy_kek(job, &kek, err);
-        sck_record_clear(SCK_TABLE_KEKS, &kek);
+        if (rc != SCK_OK && first == SCK_OK)
+            first = sck_fail(err, rc, "%s", why.message);
     }
-    return rc;
+    return first;
 }
 
 enum { PAGE = 64 };
@@ -200,9 +224,8 @@ remove_files(struct job *job, struct sck_err *err)
         struct sck_file_rec from = {.owner_id = job->owner.id};
         page.count = 0;
         rc = sck_catalog_each(job->catalog, SCK_FILES_OF_OWNER, &from, true, PAGE, collect_file, &page, err);
-        for (size_t i = 0; rc == SCK_OK && i < page.count; i++)
-            {
-            rc = sck_file_row_remove(job->engine, job->catalog, &page.files[i], err);
+        for (size_t i = 0; rc == SCK_OK && i < page.count; i++) {
+            rc = sck_file_row_remove(job->engine, job->catalog, &page.files[i], false, err);
             job->facts.files++;
         }
     } while (rc == SCK_OK && page.count > 0);
@@ -213,8 +236,11 @@ remove_files(struct job *job, struct sck_err *err)
 static enum sck_code
 close_grave(struct job *job, struct sck_err *err)
 {
+    uint32_t last = 0;
     enum sck_code rc = sck_catalog_begin(job->catalog, err);
-    for (uint32_t serial = 1; rc == SCK_OK && serial <= job->owner.kek_serial; serial++) {
+    if (rc == SCK_OK)
+        rc = sck_kek_last(job->catalog, job->owner.id, &last, err);
+    for (uint32_t serial = 1; rc == SCK_OK && serial <= last; serial++) {
         struct sck_kek_rec kek = {.owner_id = job->owner.id, .serial = serial};
         struct sck_err look = SCK_ERR_INIT;
         rc = sck_catalog_delete(job->catalog, SCK_TABLE_KEKS, &kek, &look);
@@ -253,14 +279,18 @@ run(struct job *job, struct sck_buf *receipt, struct sck_err *err)
     sck_ukey_cache_drop(job->engine, job->owner.id);
     say(job, "tombstone %lld set", (long long)job->facts.tomb.seq);
     rc = destroy_keks(job, err);
-    if (rc == SCK_OK)
-        rc = remove_keys(job, err);
+    if (rc != SCK_OK) {
+        sck_err_prefix(err, "the erasure is pending (nothing of it opens any more; the next command or start goes on)");
+        return rc;
+    }
+    rc = remove_keys(job, err);
     sck_fault_point("erase.keys");
     if (rc == SCK_OK)
         rc = remove_files(job, err);
     /* The receipt is stored before the owner's row goes: until then a crash is resumed and makes it again. */
     if (rc == SCK_OK)
         rc = sck_receipt_make(job->engine, job->catalog, &job->facts, receipt, err);
+    sck_fault_point("erase.receipt");
     if (rc == SCK_OK)
         rc = close_grave(job, err);
     sck_fault_point("erase.rows");
@@ -308,7 +338,7 @@ sck_erase(struct sck_service *service, const struct sck_scope *scope, sck_progre
     struct sck_err look = SCK_ERR_INIT;
     enum sck_code rc = sck_wall_check(service, scope, err);
     if (rc == SCK_OK)
-        rc = sck_engine_login(job.engine, err);
+        rc = sck_engine_started(job.engine, err);
     if (rc == SCK_OK)
         rc = sck_engine_catalog(job.engine, &job.catalog, err);
     if (rc == SCK_OK && scope->kind == SCK_SCOPE_FILE)
@@ -324,24 +354,14 @@ sck_erase(struct sck_service *service, const struct sck_scope *scope, sck_progre
         return stored_receipt(&job, scope, receipt, err);
     if (rc != SCK_OK)
         return sck_fail(err, rc, "%s", look.message);
-    return run(&job, receipt, err);
+    rc = run(&job, receipt, err);
+    sck_facts_clear(&job.facts);
+    return rc;
 }
 
-/* ---- finishing what a crash left ---- */
-
-static enum sck_code
-note_pending(void *arg, void *record, struct sck_err *err)
-{
-    struct sck_tomb_rec *first = arg;
-    (void)err;
-    if (first->seq == 0)
-        *first = *(const struct sck_tomb_rec *)record;
-    return SCK_OK;
-}
-
-static enum sck_code
-resume_one(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_tomb_rec *tomb,
-           struct sck_err *err)
+enum sck_code
+sck_erase_go_on(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_tomb_rec *tomb,
+                struct sck_err *err)
 {
     struct job job = {.engine = engine, .catalog = catalog};
     struct sck_buf receipt;
@@ -356,30 +376,20 @@ resume_one(struct sck_engine *engine, struct sck_catalog *catalog, const struct 
     sck_buf_init(&receipt, SCK_REC_BLOB_MAX);
     rc = run(&job, &receipt, err);
     sck_buf_clear(&receipt);
+    sck_facts_clear(&job.facts);
     return rc;
 }
 
 enum sck_code
-sck_resume(struct sck_service *service, struct sck_err *err)
+sck_erase_owner(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_owner_rec *owner,
+                sck_progress_fn progress, void *arg, struct sck_err *err)
 {
-    struct sck_engine *engine = service->engine;
-    struct sck_catalog *catalog = NULL;
-    if (atomic_load(&engine->resumed))
-        return SCK_OK;
-    enum sck_code rc = sck_engine_login(engine, err);
-    if (rc == SCK_OK)
-        rc = sck_engine_catalog(engine, &catalog, err);
-    if (rc == SCK_OK)
-        rc = sck_anchor_check(engine, catalog, err);
-    while (rc == SCK_OK) {
-        struct sck_tomb_rec key = {0};
-        struct sck_tomb_rec first = {0};
-        rc = sck_catalog_each(catalog, SCK_TOMBS_PENDING, &key, true, 1, note_pending, &first, err);
-        if (rc != SCK_OK || first.seq == 0)
-            break;
-        rc = resume_one(engine, catalog, &first, err);
-    }
-    if (rc == SCK_OK)
-        atomic_store(&engine->resumed, true);
+    struct job job = {
+        .engine = engine, .catalog = catalog, .owner = *owner, .progress = progress, .progress_arg = arg};
+    struct sck_buf receipt;
+    sck_buf_init(&receipt, SCK_REC_BLOB_MAX);
+    enum sck_code rc = run(&job, &receipt, err);
+    sck_buf_clear(&receipt);
+    sck_facts_clear(&job.facts);
     return rc;
 }

@@ -11,7 +11,7 @@
 
 /* A file may have several keys (versions); its tombstone is set once. */
 enum sck_code
-sck_file_row_remove(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_file_rec *file,
+sck_file_row_remove(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_file_rec *file, bool alone,
                     struct sck_err *err)
 {
     char uuid[37];
@@ -26,9 +26,11 @@ sck_file_row_remove(struct sck_engine *engine, struct sck_catalog *catalog, cons
         return rc;
     memcpy(tomb.hash, hash, sizeof tomb.hash);
     rc = sck_catalog_get(catalog, SCK_BY_TOMB, &tomb, &look);
-    if (rc == SCK_E_NOT_FOUND)
+    if (rc == SCK_E_NOT_FOUND) {
         rc = sck_tomb_add(engine, catalog, SCK_TOMB_FILE_ID, 1, hash, SCK_TOMB_DONE, 0, err);
-    else if (rc != SCK_OK)
+        if (rc == SCK_OK && alone)
+            rc = sck_setup_count(catalog, 1, err);
+    } else if (rc != SCK_OK)
         rc = sck_fail(err, rc, "%s", look.message);
     if (rc == SCK_OK)
         rc = sck_catalog_delete(catalog, SCK_TABLE_FILES, file, err);
@@ -99,7 +101,7 @@ remove_all(struct sck_engine *engine, struct sck_catalog *catalog, const struct 
         if (rc == SCK_OK)
             rc = sck_catalog_each(catalog, SCK_FILES_OF_ID, &from, true, PAGE, collect, &page, err);
         for (size_t i = 0; rc == SCK_OK && i < page.count; i++) {
-            rc = sck_file_row_remove(engine, catalog, &page.files[i], err);
+            rc = sck_file_row_remove(engine, catalog, &page.files[i], true, err);
             facts->files++;
         }
     } while (rc == SCK_OK && page.count > 0);
@@ -112,7 +114,7 @@ sck_erase_file(struct sck_service *service, const struct sck_scope *scope, sck_p
 {
     struct sck_engine *engine = service->engine;
     struct sck_catalog *catalog = NULL;
-    struct sck_erasure_facts facts = {.proof = {.how = SCK_ERASURE_SCHEDULED}};
+    struct sck_erasure_facts facts = {0};
     char line[128];
     uint8_t hash[32];
     struct sck_err look = SCK_ERR_INIT;
@@ -129,8 +131,9 @@ sck_erase_file(struct sck_service *service, const struct sck_scope *scope, sck_p
         return sck_fail(err, rc, "there is nothing of file/%s", scope->id);
     if (rc != SCK_OK)
         return sck_fail(err, rc, "%s", look.message);
-    (void)snprintf(facts.keeper, sizeof facts.keeper, "%s", engine->conf->keeper);
     rc = sck_erasure_log_add(engine, &facts.tomb, err);
+    if (rc == SCK_OK)
+        rc = sck_anchor_write(engine, catalog, err);
     if (rc == SCK_OK)
         rc = sck_epoch_bump(engine, err);
     if (rc == SCK_OK)

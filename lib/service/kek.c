@@ -2,6 +2,7 @@
 #include "lib/service/kek.h"
 
 #include "lib/base/log.h"
+#include "lib/service/kekepoch.h"
 #include "lib/service/key.h"
 
 #include <string.h>
@@ -260,6 +261,8 @@ sck_kek_succeed(struct sck_engine *engine, uint32_t serial, struct sck_kek_rec *
     if (rc != SCK_OK)
         return rc;
     rc = check_current(catalog, &expected, late, err);
+    if (rc == SCK_OK && !*late)
+        rc = sck_epoch_admit(engine, catalog, fresh, err);
     if (rc == SCK_OK && !*late)
         rc = put_fresh(catalog, fresh, late, err);
     if (rc != SCK_OK || *late)

@@ -155,6 +155,62 @@ open_token_keeper(struct sck_token *token, struct sck_keeper **out, struct sck_e
     return sck_keeper_token_open(&fns, 0, out, err);
 }
 
+/* Keeper local, too, sees the token only through this; the label it begins with is its own (docs/formats.md). */
+static enum sck_code
+local_hmac(void *arg, const void *data, size_t len, uint8_t out[32], struct sck_err *err)
+{
+    return sck_token_hmac(arg, SCK_SYS_MAC, data, len, out, err);
+}
+
+static enum sck_code
+ask_passphrase(const char *text, struct sck_secret **out, struct sck_err *err)
+{
+    struct sck_pin_sources terminal = {.fd = -1, .prompt = true, .prompt_text = text};
+    enum sck_code rc = sck_pin_from_sources(&terminal, false, out, err);
+    if (rc != SCK_OK)
+        sck_err_prefix(err, "passphrase of keeper local");
+    return rc;
+}
+
+static enum sck_code
+local_passphrase(const void *arg, bool confirm, struct sck_secret **out, struct sck_err *err)
+{
+    const struct sck_conf *conf = arg;
+    struct sck_secret *again = NULL;
+    if (conf->local_passphrase_file[0] != '\0')
+        return sck_file_read_secret(conf->local_passphrase_file, "passphrase file", out, err);
+    if (conf->local_passphrase_fd > 0)
+        return sck_fd_read_secret((int)conf->local_passphrase_fd, "the passphrase's file descriptor", out, err);
+    if (!conf->local_passphrase_prompt)
+        return sck_fail(err, SCK_E_CREDENTIAL, "keeper local: no source of the passphrase: set passphrase_file, "
+                        "passphrase_fd or passphrase_prompt in [keeper local]");
+    enum sck_code rc = ask_passphrase("Passphrase of keeper local", out, err);
+    if (rc == SCK_OK && confirm)
+        rc = ask_passphrase("The same passphrase again", &again, err);
+    if (rc == SCK_OK && confirm && ((*out)->len != again->len || !sck_ct_equal((*out)->data, again->data, again->len)))
+        rc = sck_fail(err, SCK_E_USAGE, "the two passphrases are not the same");
+    if (rc != SCK_OK)
+        sck_secret_free(out);
+    sck_secret_free(&again);
+    return rc;
+}
+
+static enum sck_code
+open_local(const struct sck_conf *conf, struct sck_token *token, struct sck_keeper **out, struct sck_err *err)
+{
+    const struct sck_keeper_local_conf l = {
+        .path = conf->local_path,
+        .environment = conf->environment,
+        .root = strcmp(conf->local_root, "token") == 0 ? SCK_LOCAL_BY_TOKEN : SCK_LOCAL_BY_PASSPHRASE,
+        .backups = (unsigned)conf->local_backups,
+        .hmac = local_hmac,
+        .hmac_arg = token,
+        .passphrase = local_passphrase,
+        .passphrase_arg = conf,
+    };
+    return sck_keeper_local_open(&l, out, err);
+}
+
 enum sck_code
 sck_open_keeper(const struct sck_conf *conf, enum sck_keeper_kind kind, struct sck_token *token,
                 struct sck_keeper **out, struct sck_err *err)
@@ -163,8 +219,8 @@ sck_open_keeper(const struct sck_conf *conf, enum sck_keeper_kind kind, struct s
     switch (kind) {
     case SCK_KEEPER_TOKEN: return open_token_keeper(token, out, err);
     case SCK_KEEPER_VAULT: return open_vault(conf, out, err);
-    case SCK_KEEPER_AZURE:
-    case SCK_KEEPER_LOCAL: break;
+    case SCK_KEEPER_LOCAL: return open_local(conf, token, out, err);
+    case SCK_KEEPER_AZURE: break;
     }
     return sck_fail(err, SCK_E_CONFIG, "keeper %s is not part of this build", sck_keeper_kind_name(kind));
 }
@@ -173,6 +229,8 @@ enum sck_code
 sck_prepare_keeper(struct sck_keeper *keeper, struct sck_err *err)
 {
     const struct sck_keeper_plugin *plugin = NULL;
+    if (keeper->ops->kind == SCK_KEEPER_LOCAL)
+        return sck_keeper_local_prepare(keeper, err);
     if (keeper->ops->kind != SCK_KEEPER_VAULT)
         return SCK_OK;
     enum sck_code rc = load_plugin(&plugin, err);

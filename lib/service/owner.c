@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Owners of KEKs: subjects, clients and the files without a subject. */
-#include "lib/service/engine.h"
+#include "lib/service/kekepoch.h"
 
 #include "lib/base/fault.h"
 #include "lib/base/log.h"
@@ -112,6 +112,8 @@ sck_owner_get(struct sck_engine *engine, const struct sck_scope *scope, bool pro
     char text[SCK_SCOPE_TEXT_MAX + 1];
     enum sck_code rc = sck_owner_of_scope(scope, &kind, &id, &id_len, err);
     if (rc == SCK_OK)
+        rc = sck_engine_started(engine, err);
+    if (rc == SCK_OK)
         rc = sck_engine_catalog(engine, &catalog, err);
     if (rc != SCK_OK)
         return rc;
@@ -153,7 +155,9 @@ sck_owner_get_by_id(struct sck_engine *engine, int64_t id, struct sck_owner_rec 
 {
     struct sck_catalog *catalog = NULL;
     bool found = false;
-    enum sck_code rc = sck_engine_catalog(engine, &catalog, err);
+    enum sck_code rc = sck_engine_started(engine, err);
+    if (rc == SCK_OK)
+        rc = sck_engine_catalog(engine, &catalog, err);
     if (rc != SCK_OK)
         return rc;
     *owner = (struct sck_owner_rec){.id = id};
@@ -187,6 +191,10 @@ claim(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_o
         rc = sck_fail(err, SCK_E_EXISTS, "%s is there already", text);
     } else if (*taken_over) {
         rc = read_current_kek(catalog, owner, kek, err);
+        if (rc == SCK_OK)
+            rc = sck_epoch_charge_kek(engine, catalog, kek, err);
+        if (rc == SCK_OK)
+            rc = sck_catalog_commit(catalog, err);
     } else {
         *owner = *wanted;
         rc = sck_catalog_insert(catalog, SCK_TABLE_OWNERS, owner, err);
@@ -194,11 +202,12 @@ claim(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_o
         if (rc == SCK_OK)
             rc = sck_catalog_insert(catalog, SCK_TABLE_KEKS, kek, err);
         if (rc == SCK_OK)
+            rc = sck_epoch_charge_kek(engine, catalog, kek, err);
+        if (rc == SCK_OK)
             rc = sck_catalog_commit(catalog, err);
     }
 out:
     sck_catalog_rollback(catalog);
-    (void)engine;
     return rc;
 }
 
@@ -208,7 +217,7 @@ out:
  */
 static enum sck_code
 activate(struct sck_catalog *catalog, const struct sck_owner_rec *claimed, struct sck_kek_rec *kek, bool *late,
-         struct sck_err *err)
+         bool *stale, struct sck_err *err)
 {
     struct sck_owner_rec owner = {.id = claimed->id};
     bool found = false;
@@ -217,7 +226,11 @@ activate(struct sck_catalog *catalog, const struct sck_owner_rec *claimed, struc
         return rc;
     rc = read_owner(catalog, SCK_BY_OWNER_ID, &owner, &found, err);
     *late = !found || owner.state == SCK_OWNER_ERASING || owner.generation != claimed->generation;
-    if (rc == SCK_OK && !*late && owner.state == SCK_OWNER_CREATING) {
+    *stale = false;
+    bool ours = rc == SCK_OK && !*late && owner.state == SCK_OWNER_CREATING;
+    if (ours)
+        rc = sck_epoch_is_stale(catalog, kek, stale, err);
+    if (rc == SCK_OK && ours && !*stale) {
         kek->state = SCK_KEK_CURRENT;
         owner.state = SCK_OWNER_ACTIVE;
         rc = sck_catalog_update(catalog, SCK_TABLE_KEKS, kek, err);
@@ -328,10 +341,13 @@ sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const c
     uint32_t erased = 0;
     bool taken_over = false;
     bool late = false;
+    bool stale = false;
     char text[SCK_SCOPE_TEXT_MAX + 1];
     fill_ident(&wanted, kind, id, id_len);
     owner_text(kind, wanted.ident, text);
-    enum sck_code rc = sck_engine_catalog(engine, &catalog, err);
+    enum sck_code rc = sck_engine_started(engine, err);
+    if (rc == SCK_OK)
+        rc = sck_engine_catalog(engine, &catalog, err);
     if (rc == SCK_OK)
         rc = sck_engine_keeper(engine, sck_engine_keeper_kind(engine), &keeper, err);
     if (rc == SCK_OK)
@@ -356,8 +372,18 @@ sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const c
     }
     if (rc == SCK_OK) {
         sck_fault_point("provision.made");
-        rc = activate(catalog, &owner, &kek, &late, err);
+        rc = activate(catalog, &owner, &kek, &late, &stale, err);
     }
+    /* The epoch was rotated between the two: the record would be under a key that is to be destroyed. */
+    for (int tries = 0; rc == SCK_OK && !late && stale && tries < 3; tries++) {
+        rc = sck_epoch_charge_now(engine, catalog, 1, err);
+        if (rc == SCK_OK)
+            rc = make_kek(engine, keeper, &kek, true, err);
+        if (rc == SCK_OK)
+            rc = activate(catalog, &owner, &kek, &late, &stale, err);
+    }
+    if (rc == SCK_OK && !late && stale)
+        rc = sck_fail(err, SCK_E_BUSY, "the epoch is being rotated: try again");
     if (rc == SCK_OK && late) {
         struct sck_erase_proof proof = {0};
         struct sck_kek ref = sck_kek_from_rec(&kek);

@@ -215,8 +215,36 @@ typedef void (*sck_progress_fn)(void *arg, const char *line);
 SCK_MUST_CHECK enum sck_code sck_erase(struct sck_service *service, const struct sck_scope *scope,
                                        sck_progress_fn progress, void *arg, struct sck_buf *receipt,
                                        struct sck_err *err);
-/* Finish what an interrupted erasure or creation left; called by doors at their start.  Cheap when there is nothing. */
+/*
+ * Finish what an interrupted erasure or creation left, and destroy epoch keys that are due; called by doors at their
+ * start.  Cheap when there is nothing.  An erasure that waits for its keeper is logged, and tried again by the next call.
+ */
 SCK_MUST_CHECK enum sck_code sck_resume(struct sck_service *service, struct sck_err *err);
+
+/* ---- epochs of keeper token (docs/erasure.md) ---- */
+
+/*
+ * Make the next epoch key, put every living KEK under it, and destroy old epoch keys that are due.  A run that was cut
+ * is finished instead.  SCK_E_BUSY: another process does the same.
+ */
+SCK_MUST_CHECK enum sck_code sck_epoch_rotate(struct sck_service *service, sck_progress_fn progress, void *arg,
+                                              struct sck_err *err);
+/* Only destroy what is due, and issue the receipts that waited for it. */
+SCK_MUST_CHECK enum sck_code sck_epoch_retire(struct sck_service *service, sck_progress_fn progress, void *arg,
+                                              struct sck_err *err);
+struct sck_epoch_info {
+    uint32_t number;
+    const char *state;          /* "making", "current", "moving", "waiting", "destroying" */
+    int64_t created_s;
+    int64_t moved_s;            /* 0: records are under it */
+    int64_t messages;           /* of 2^32 */
+    int64_t due_s;              /* when its key may be destroyed; 0: see awaited */
+    char awaited[128];          /* what must happen first; "" */
+};
+typedef enum sck_code (*sck_epoch_fn)(void *arg, const struct sck_epoch_info *epoch, struct sck_err *err);
+/* Those whose keys may be on the token, ascending. */
+SCK_MUST_CHECK enum sck_code sck_epoch_each(struct sck_service *service, sck_epoch_fn fn, void *arg,
+                                            struct sck_err *err);
 
 /* ---- health ---- */
 

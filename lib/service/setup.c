@@ -331,6 +331,10 @@ sck_setup_init(const struct sck_setup *setup, sck_progress_fn progress, void *ar
     if (vault && (setup->vault_url == NULL || setup->vault_token_file == NULL || setup->vault_admin_token_file == NULL))
         return sck_fail(err, SCK_E_USAGE, "keeper vault needs --vault-addr, --vault-token-file and "
                                           "--vault-admin-token-file");
+    if (setup->keeper != NULL && strcmp(setup->keeper, "local") == 0 && setup->environment != NULL &&
+        strcmp(setup->environment, "production") == 0)
+        return sck_fail(err, SCK_E_CONFIG, "keeper local is for development: choose keeper token, vault or azure for "
+                        "environment production");
     enum sck_code rc = load_pin(&w, err);
     if (rc == SCK_OK)
         rc = choose_module(&w, err);

@@ -12,7 +12,7 @@ struct sck_setup {
     const char *module;             /* PKCS#11 module; NULL: SoftHSM where Debian puts it */
     const char *token_label;        /* NULL: a new SoftHSM token of our own under `home` */
     const char *token_serial;
-    const char *keeper;             /* "token" (NULL) or "vault" */
+    const char *keeper;             /* "token" (NULL), "vault" or "local" */
     const char *key_prefix;         /* NULL: scopekey */
     const char *vault_url;
     const char *vault_mount;        /* NULL: transit */
@@ -20,6 +20,8 @@ struct sck_setup {
     const char *vault_token_file;
     const char *vault_admin_token_file;
     const char *vault_ca_file;
+    const char *local_path;         /* keeper local: folder; NULL: "secrets" below `home` */
+    const char *local_passphrase_file;  /* keeper local: its root is held by this; NULL: by the token */
     bool insecure_http;
     bool insecure_master;
     sck_ask_pin_fn ask_pin;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* One "key = value" line; quoted so that NCONF takes every byte as it is (config(5ssl)). */
 static void
@@ -55,6 +56,26 @@ put_vault(struct sck_buf *out, const struct sck_setup *how, struct sck_err *err)
     return rc;
 }
 
+/* The folder need not be there yet: then it is made below the set-up or where the path says, seen from here. */
+static enum sck_code
+put_local(struct sck_buf *out, const struct sck_setup *how, struct sck_err *err)
+{
+    char here[PATH_MAX];
+    char full[2 * PATH_MAX];
+    sck_buf_put_str(out, "\n[keeper local]\n");
+    if (how->local_path != NULL) {
+        if (getcwd(here, sizeof here) == NULL)
+            return sck_fail_errno(err, SCK_E_CONFIG, errno, "cannot use %s", how->local_path);
+        (void)snprintf(full, sizeof full, "%s%s%s", how->local_path[0] == '/' ? "" : here,
+                       how->local_path[0] == '/' ? "" : "/", how->local_path);
+        put_line(out, "path", full);
+    }
+    if (how->local_passphrase_file == NULL)
+        return SCK_OK;
+    put_line(out, "root", "passphrase");
+    return put_path(out, "passphrase_file", how->local_passphrase_file, err);
+}
+
 enum sck_code
 sck_setup_write_conf(const struct sck_setup_work *w, const char *path, struct sck_err *err)
 {
@@ -89,6 +110,8 @@ sck_setup_write_conf(const struct sck_setup_work *w, const char *path, struct sc
         put_line(&out, "insecure_master", "true");
     if (strcmp(keeper, "vault") == 0)
         rc = put_vault(&out, how, err);
+    if (strcmp(keeper, "local") == 0)
+        rc = put_local(&out, how, err);
     if (how->environment == NULL || strcmp(how->environment, "development") == 0)
         sck_buf_put_str(&out, "\n# Development only: the API client `default` may use the keys of every subject.\n"
                               "[client default]\nscopes = \"subject/*\"\n");

@@ -170,7 +170,7 @@ a_wrong_configuration_refuses_to_start(void **state)
     conf_refused(&h, "rest", "port = 08000", ", [rest] port: \"08000\" is not a whole number from 0 to 65535");
     conf_refused(&h, "token", "insecure_master = yes",
                  ", [token] insecure_master: \"yes\" is neither true nor false");
-    conf_refused(&h, "scopekey", "keeper = cloud", ", [scopekey] keeper: \"cloud\" is none of token|vault");
+    conf_refused(&h, "scopekey", "keeper = cloud", ", [scopekey] keeper: \"cloud\" is none of token|vault|local");
     conf_refused(&h, "scopekey", "keeper = vault", ": keeper = vault needs url and token_file in [keeper vault]");
     conf_refused(&h, "scopekey", "keeper = vault\n[keeper vault]\nurl = https://v",
                  ": keeper = vault needs url and token_file in [keeper vault]");
@@ -267,6 +267,36 @@ vault_takes_its_variables(void **state)
 }
 
 static void
+keeper_local_is_refused_in_production(void **state)
+{
+    (void)state;
+    struct home h;
+    char *path = NULL;
+    home_begin(&h);
+    struct sck_setup setup = {.home = h.home, .pin_file = h.pin_file, .keeper = "local", .environment = "production"};
+    EXPECT_FAIL(sck_setup_init(&setup, NULL, NULL, &path, &err), SCK_E_CONFIG,
+                "keeper local is for development: choose keeper token, vault or azure for environment production");
+    assert_int_equal(access(h.home, F_OK), -1);
+    setup.environment = "development";
+    EXPECT_OK(sck_setup_init(&setup, NULL, NULL, &path, &err));
+    free(path);
+    struct sck_buf conf = {0};
+    EXPECT_OK(sck_file_read(h.conf, 65536, &conf, &err));
+    const char was[] = "environment = \"development\"", now[] = "environment = \"production\" ";
+    char *at = memmem(conf.data, conf.len, was, sizeof was - 1);
+    assert_non_null(at);
+    memcpy(at, now, sizeof was - 1);
+    struct sck_conf *loaded = NULL;
+    char want[800];
+    EXPECT_OK(sck_file_replace(h.conf, conf.data, conf.len, 0600, &err));
+    sck_buf_clear(&conf);
+    (void)snprintf(want, sizeof want, "%s: keeper = local is for development, and environment is production: choose keeper "
+                   "token, vault or azure", h.conf);
+    EXPECT_FAIL(sck_conf_load(h.conf, false, &loaded, &err), SCK_E_CONFIG, want);
+    home_remove(&h);
+}
+
+static void
 variables_win_over_the_file(void **state)
 {
     (void)state;
@@ -283,6 +313,15 @@ variables_win_over_the_file(void **state)
     assert_int_equal(conf->rest_port, 8000);
     assert_int_equal(conf->files_chunk_bytes, 262144);
     sck_conf_free(&conf);
+    (void)unsetenv("PORT");
+    (void)setenv("KEY_VAULT_MODE", "LOCAL", 1);
+    (void)setenv("KEY_VAULT_LOCAL_PATH", "elsewhere", 1);
+    EXPECT_OK(sck_conf_load(h.conf, true, &conf, &err));
+    assert_string_equal(conf->keeper, "local");
+    assert_string_equal(conf->local_path, home_path(&h, "d/elsewhere"));
+    sck_conf_free(&conf);
+    (void)unsetenv("KEY_VAULT_MODE");
+    (void)unsetenv("KEY_VAULT_LOCAL_PATH");
     (void)setenv("PORT", "70000", 1);
     EXPECT_FAIL(sck_conf_load(h.conf, true, &conf, &err), SCK_E_CONFIG,
                 "environment variable PORT: \"70000\" is not a whole number from 0 to 65535");
@@ -422,6 +461,7 @@ main(void)
         cmocka_unit_test(a_wrong_configuration_refuses_to_start),
         cmocka_unit_test(a_wrong_way_to_a_token_refuses_to_start),
         cmocka_unit_test(vault_takes_its_variables),
+        cmocka_unit_test(keeper_local_is_refused_in_production),
         cmocka_unit_test(variables_win_over_the_file),
         cmocka_unit_test(doctor_names_each_problem),
         cmocka_unit_test(the_pin_may_come_from_a_descriptor),

@@ -65,7 +65,10 @@ exchange_played(void *arg, const struct sck_http_request *request, struct sck_ht
     (void)snprintf(got, sizeof got, "%s %s%s%.*s%s%s", request->method, url, request->token != NULL ? " " : "",
                    request->token != NULL ? (int)request->token->len : 0,
                    request->token != NULL ? (const char *)request->token->data : "",
-                   request->name_space[0] != '\0' ? " in " : "", request->name_space);
+                   request->header_count > 1 ? " in " : "",
+                   request->header_count > 1 ? request->headers[1].value : "");
+    assert_string_equal(request->headers[0].name, "X-Vault-Request");
+    assert_string_equal(request->token_header, "X-Vault-Token: ");
     if (play.at == play.count)
         fail_msg("one request too many: %s", got);
     const struct step *step = &play.steps[play.at++];
@@ -135,7 +138,7 @@ begin(const struct step *steps, size_t count, unsigned max_retries)
         .url = "https://vault.example:8200", .mount = "transit", .name_space = "", .token_file = play.data_path,
         .admin_token_file = play.admin_path, .max_retries = max_retries,
     };
-    const struct sck_vault_env env = {&clock_played, random_played, NULL, exchange_played, NULL};
+    const struct sck_env env = {&clock_played, random_played, NULL, exchange_played, NULL};
     assert_int_equal(sck_keeper_vault_new(&conf, &env, &k, &err), SCK_OK);
     return k;
 }
@@ -295,11 +298,11 @@ what_no_repetition_cures_is_asked_once(void **state)
 {
     (void)state;
     static const struct step steps[] = {
-        {WRAP, 503, "{\"errors\":[\"Vault is sealed\"]}"}, {WRAP, .net = SCK_NET_CERTIFICATE}, {WRAP, 501, ""},
-        {WRAP, 307, ""}, {WRAP, 500, "{\"errors\":[\"unable to …: illegal base64 data\"]}"}, {WRAP, .net = SCK_NET_OVERSIZE},
+        {WRAP, .net = SCK_NET_CERTIFICATE}, {WRAP, 501, ""}, {WRAP, 307, ""},
+        {WRAP, 500, "{\"errors\":[\"unable to …: illegal base64 data\"]}"}, {WRAP, .net = SCK_NET_OVERSIZE},
+        {WRAP, 503, "{\"errors\":[\"Vault is sealed\"]}"},
     };
     struct sck_keeper *k = BEGIN(steps, 3);
-    EXPECT_FAIL(wrap(k, &err), SCK_E_CONNECT, AT "the server is sealed: unseal it");
     EXPECT_FAIL(wrap(k, &err), SCK_E_CONFIG, AT "the server's certificate is refused: set ca_file to the CA that signed "
                 "it, and url to a name in it");
     EXPECT_FAIL(wrap(k, &err), SCK_E_CONFIG, AT "the server does not implement it: is url a Vault or OpenBao?");
@@ -307,6 +310,7 @@ what_no_repetition_cures_is_asked_once(void **state)
                 AT "the server redirects elsewhere, which is never followed: set url to the node that answers");
     EXPECT_FAIL(wrap(k, &err), SCK_E_CONFIG, AT "the server cannot do this (unable to …: illegal base64 data)");
     EXPECT_FAIL(wrap(k, &err), SCK_E_CONFIG, AT "the answer is over 1 MiB: is url a Vault or OpenBao?");
+    EXPECT_FAIL(wrap(k, &err), SCK_E_CONNECT, AT "the server is sealed: unseal it");
     assert_waits(NULL, 0);
     end(k);
 }
@@ -370,12 +374,12 @@ an_attempt_never_outlives_the_deadline(void **state)
 
 /* An outage is made at most a tenth worse, whatever max_retries says. */
 static void
-an_outage_exhausts_the_budget(void **state)
+repetitions_exhaust_the_budget(void **state)
 {
     (void)state;
     static struct step steps[STEPS_MAX];
     for (size_t i = 0; i < STEPS_MAX; i++)
-        steps[i] = (struct step){WRAP, .net = SCK_NET_CONNECT};
+        steps[i] = (struct step){WRAP, 429, "{\"errors\":[\"rate limit quota exceeded\"]}"};
     struct sck_keeper *k = begin(steps, 55, 3);
     size_t calls = 0;
     while (play.at < 55) {
@@ -383,8 +387,8 @@ an_outage_exhausts_the_budget(void **state)
         assert_int_equal(wrap(k, &err), SCK_E_CONNECT);
         calls++;
         if (play.at == 14)
-            assert_string_equal(err.message, AT "the server cannot be reached: start it or correct url (Couldn't connect "
-                                                "to server); 2 attempts, too many calls fail to repeat them");
+            assert_string_equal(err.message, AT "the server's rate limit is reached: try again later, or raise the quota; "
+                                                "2 attempts, too many calls fail to repeat them");
     }
     /* 10 repetitions at once, then one for each ten calls. */
     assert_int_equal(calls, 41);
@@ -780,7 +784,7 @@ main(void)
         cmocka_unit_test(retry_after_is_honoured),
         cmocka_unit_test(a_wait_beyond_the_deadline_is_not_begun),
         cmocka_unit_test(an_attempt_never_outlives_the_deadline),
-        cmocka_unit_test(an_outage_exhausts_the_budget),
+        cmocka_unit_test(repetitions_exhaust_the_budget),
         cmocka_unit_test(a_replaced_token_is_read_again_once),
         cmocka_unit_test(a_replaced_token_that_is_bad_too_ends_it),
         cmocka_unit_test(an_unknown_denial_asks_lookup_self),

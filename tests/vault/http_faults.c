@@ -212,7 +212,12 @@ ask(struct sck_http *http, int64_t timeout_ms)
     (void)snprintf(url, sizeof url, "http://127.0.0.1:%u/v1/x", (unsigned)server.port);
     assert_int_equal(sck_secret_from("{\"a\":\"b\"}", 9, &body, NULL), SCK_OK);
     assert_int_equal(sck_secret_from("s.token", 7, &token, NULL), SCK_OK);
-    const struct sck_http_request request = {"POST", url, "ns/", token, body, "0123456789abcdef", timeout_ms};
+    static const struct sck_header headers[] = {{"X-Vault-Request", "true"}, {"X-Vault-Namespace", "ns/"}};
+    const struct sck_http_request request = {
+        .method = "POST", .url = url, .headers = headers, .header_count = 2, .token_header = "X-Vault-Token: ",
+        .token = token, .content_type = "application/json", .body = body, .call_id = "0123456789abcdef",
+        .timeout_ms = timeout_ms, .id_header = "x-ms-request-id", .node_header = "X-Vault-Raft-Node-ID",
+    };
     sck_http_exchange(http, &request, &reply);
     sck_secret_free(&body);
     sck_secret_free(&token);
@@ -233,8 +238,8 @@ a_request_is_what_it_must_be(void **state)
     assert_string_equal(reply.detail, "");
     sck_http_reply_clear(&reply);
     (void)snprintf(want, sizeof want,
-                   "POST /v1/x HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAccept: */*\r\nX-Vault-Request: true\r\n"
-                   "X-Correlation-Id: 0123456789abcdef\r\nX-Vault-Token: s.token\r\nX-Vault-Namespace: ns/\r\n"
+                   "POST /v1/x HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAccept: */*\r\nX-Correlation-Id: 0123456789abcdef\r\n"
+                   "X-Vault-Request: true\r\nX-Vault-Namespace: ns/\r\nX-Vault-Token: s.token\r\n"
                    "Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{\"a\":\"b\"}", (unsigned)server.port);
     pthread_mutex_lock(&server.lock);
     assert_string_equal(server.last, want);
@@ -400,7 +405,8 @@ nobody_listens(void **state)
     assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
     (void)snprintf(url, sizeof url, "http://127.0.0.1:%u/", (unsigned)ntohs(at.sin_port));
-    const struct sck_http_request request = {"GET", url, "", NULL, NULL, "0123456789abcdef", 60000};
+    const struct sck_http_request request = {.method = "GET", .url = url, .call_id = "0123456789abcdef",
+                                             .timeout_ms = 60000};
     sck_http_exchange(http, &request, &reply);
     assert_int_equal(reply.net, SCK_NET_CONNECT);
     /* libcurl 7 and 8 have words of their own for it. */

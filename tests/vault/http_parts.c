@@ -10,7 +10,7 @@
 
 #include <jansson.h>
 
-#define ALL_OPS (0xFFFU | SCK_OP_ROTATE | SCK_OP_TRIM)
+#define ALL_OPS (0x1FFFU | SCK_OP_ROTATE | SCK_OP_TRIM)
 #define ALL_BUT(op) (ALL_OPS & ~(unsigned)(op))
 
 static struct sck_json
@@ -161,7 +161,7 @@ static const struct answer answers[] = {
     {HTTP, 301, ALL_BUT(SCK_OP_HEALTH), NULL, SCK_ACT_STOP, SCK_SAYS_NOTHING, SCK_E_CONFIG, "redirect"},
     {HTTP, 307, ALL_BUT(SCK_OP_HEALTH), NULL, SCK_ACT_STOP, SCK_SAYS_NOTHING, SCK_E_CONFIG, "redirect"},
 
-    {HTTP, 400, SCK_OP_ENCRYPT | SCK_OP_DECRYPT, "encryption key not found", SCK_ACT_STOP, SCK_SAYS_MISSING,
+    {HTTP, 400, SCK_OP_ENCRYPT | SCK_OP_DECRYPT | SCK_OP_REWRAP, "encryption key not found", SCK_ACT_STOP, SCK_SAYS_MISSING,
      SCK_E_NOT_FOUND, "missing"},
     {HTTP, 400, SCK_OP_READ | SCK_OP_CREATE | SCK_OP_DELETE, "encryption key not found", SCK_ACT_STOP,
      SCK_SAYS_MALFORMED, SCK_E_CONFIG, "refused"},
@@ -175,15 +175,15 @@ static const struct answer answers[] = {
      SCK_SAYS_UNDELETABLE, SCK_E_STATE, "undeletable"},
     {HTTP, 400, ALL_OPS, "refusing to use soft-deleted key", SCK_ACT_STOP, SCK_SAYS_SOFT_DELETED, SCK_E_STATE,
      "soft_deleted"},
-    {HTTP, 400, SCK_OP_DECRYPT, "cipher: message authentication failed", SCK_ACT_STOP, SCK_SAYS_ALTERED,
+    {HTTP, 400, SCK_OP_DECRYPT | SCK_OP_REWRAP, "cipher: message authentication failed", SCK_ACT_STOP, SCK_SAYS_ALTERED,
      SCK_E_AUTHENTIC, "altered"},
-    {HTTP, 400, SCK_OP_DECRYPT, "ciphertext or signature version is disallowed by policy (too old)", SCK_ACT_STOP,
+    {HTTP, 400, SCK_OP_DECRYPT | SCK_OP_REWRAP, "ciphertext or signature version is disallowed by policy (too old)", SCK_ACT_STOP,
      SCK_SAYS_TOO_OLD, SCK_E_STATE, "too_old"},
-    {HTTP, 400, SCK_OP_DECRYPT, "invalid ciphertext: no prefix", SCK_ACT_STOP, SCK_SAYS_ALTERED, SCK_E_AUTHENTIC,
+    {HTTP, 400, SCK_OP_DECRYPT | SCK_OP_REWRAP, "invalid ciphertext: no prefix", SCK_ACT_STOP, SCK_SAYS_ALTERED, SCK_E_AUTHENTIC,
      "altered"},
-    {HTTP, 400, SCK_OP_DECRYPT, "invalid ciphertext: version is too new", SCK_ACT_STOP, SCK_SAYS_ALTERED,
+    {HTTP, 400, SCK_OP_DECRYPT | SCK_OP_REWRAP, "invalid ciphertext: version is too new", SCK_ACT_STOP, SCK_SAYS_ALTERED,
      SCK_E_AUTHENTIC, "altered"},
-    {HTTP, 400, SCK_OP_DECRYPT, "invalid ciphertext length", SCK_ACT_STOP, SCK_SAYS_ALTERED, SCK_E_AUTHENTIC,
+    {HTTP, 400, SCK_OP_DECRYPT | SCK_OP_REWRAP, "invalid ciphertext length", SCK_ACT_STOP, SCK_SAYS_ALTERED, SCK_E_AUTHENTIC,
      "altered"},
     {HTTP, 400, SCK_OP_ENCRYPT, "requested version for encryption is less than the minimum encryption key version",
      SCK_ACT_STOP, SCK_SAYS_TOO_OLD, SCK_E_STATE, "too_old"},
@@ -216,11 +216,11 @@ static const struct answer answers[] = {
     {HTTP, 412, ALL_OPS, "required index state not present", SCK_ACT_RETRY_SHORT, SCK_SAYS_NOTHING, SCK_E_CONNECT,
      "stale"},
     {HTTP, 413, ALL_OPS, "http: request body too large", SCK_ACT_STOP, SCK_SAYS_MALFORMED, SCK_E_CONFIG, "complexity"},
-    {HTTP, 429, ALL_OPS, "request path \"x\": rate limit quota exceeded", SCK_ACT_RETRY, SCK_SAYS_NOTHING,
+    {HTTP, 429, ALL_OPS, "request path \"x\": rate limit quota exceeded", SCK_ACT_EASE, SCK_SAYS_NOTHING,
      SCK_E_CONNECT, "quota"},
     {HTTP, 429, SCK_OP_HEALTH, NULL, SCK_ACT_DONE, SCK_SAYS_OK, SCK_OK, "ok"},
-    {HTTP, 472, ALL_OPS, "", SCK_ACT_RETRY, SCK_SAYS_NOTHING, SCK_E_CONNECT, "wrong_node"},
-    {HTTP, 473, ALL_OPS, "", SCK_ACT_RETRY, SCK_SAYS_NOTHING, SCK_E_CONNECT, "wrong_node"},
+    {HTTP, 472, ALL_OPS, "", SCK_ACT_ELSEWHERE, SCK_SAYS_NOTHING, SCK_E_CONNECT, "wrong_node"},
+    {HTTP, 473, ALL_OPS, "", SCK_ACT_ELSEWHERE, SCK_SAYS_NOTHING, SCK_E_CONNECT, "wrong_node"},
     {HTTP, 503, SCK_OP_HEALTH, NULL, SCK_ACT_DONE, SCK_SAYS_OK, SCK_OK, "ok"},
     {HTTP, 418, ALL_OPS, "tea", SCK_ACT_STOP, SCK_SAYS_MALFORMED, SCK_E_CONFIG, "refused"},
 
@@ -242,8 +242,8 @@ static const struct answer answers[] = {
      SCK_E_CONNECT, "failover"},
     {HTTP, 500, ALL_OPS, "disk on fire", SCK_ACT_RETRY_ONCE, SCK_SAYS_NOTHING, SCK_E_CONNECT, "server_error"},
     {HTTP, 501, ALL_OPS, "no", SCK_ACT_STOP, SCK_SAYS_NOTHING, SCK_E_CONFIG, "unsupported"},
-    {HTTP, 503, ALL_OPS, "Vault is sealed", SCK_ACT_STOP, SCK_SAYS_SEALED, SCK_E_CONNECT, "sealed"},
-    {HTTP, 503, ALL_OPS, "namespace is sealed", SCK_ACT_STOP, SCK_SAYS_SEALED, SCK_E_CONNECT, "sealed"},
+    {HTTP, 503, ALL_OPS, "Vault is sealed", SCK_ACT_SEALED, SCK_SAYS_SEALED, SCK_E_CONNECT, "sealed"},
+    {HTTP, 503, ALL_OPS, "namespace is sealed", SCK_ACT_SEALED, SCK_SAYS_SEALED, SCK_E_CONNECT, "sealed"},
     {HTTP, 502, ALL_BUT(SCK_OP_HEALTH), NULL, SCK_ACT_RETRY, SCK_SAYS_NOTHING, SCK_E_CONNECT, "unavailable"},
     {HTTP, 503, ALL_OPS, "overloaded", SCK_ACT_RETRY, SCK_SAYS_NOTHING, SCK_E_CONNECT, "unavailable"},
     {HTTP, 504, ALL_OPS, "", SCK_ACT_RETRY, SCK_SAYS_NOTHING, SCK_E_CONNECT, "unavailable"},
@@ -258,7 +258,7 @@ each_answer_means_what_it_must(void **state)
 {
     (void)state;
     size_t count = 0;
-    const struct sck_triage *rows = sck_triage_rows(&count);
+    const struct sck_triage *rows = sck_vault_triage_rows(&count);
     bool used[128] = {false};
     assert_true(count < 128);
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
@@ -266,12 +266,12 @@ each_answer_means_what_it_must(void **state)
         for (unsigned op = 1; op <= SCK_OP_TRIM; op <<= 1) {
             if ((a->ops & op) == 0)
                 continue;
-            const struct sck_triage *row = sck_triage(a->net, a->status, (enum sck_vault_op)op, a->text);
+            const struct sck_triage *row = sck_vault_triage(a->net, a->status, op, a->text);
             used[row - rows] = true;
             if (row->action != a->action || row->verdict != a->verdict || row->code != a->code ||
                 strcmp(row->outcome, a->outcome) != 0)
                 fail_msg("answer %zu (%ld %s) to %s: got %s", i, a->status, a->text != NULL ? a->text : "-",
-                         sck_vault_op_name((enum sck_vault_op)op), row->outcome);
+                         sck_vault_op_name(op), row->outcome);
         }
     }
     for (size_t i = 0; i < count; i++) {
@@ -292,14 +292,18 @@ waits_double_with_jitter_up_to_five_seconds(void **state)
         {8, 5000, 5000}, {40, 5000, 5000}, {4000000000U, 5000, 5000},
     };
     for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
-        assert_int_equal(sck_retry_delay_ms(100, waits[i].retry, 0, 0), waits[i].low);
-        assert_int_equal(sck_retry_delay_ms(100, waits[i].retry, UINT32_MAX, 0), waits[i].high);
+        assert_int_equal(sck_retry_delay_ms(100, waits[i].retry, 0, false, 0), waits[i].low);
+        assert_int_equal(sck_retry_delay_ms(100, waits[i].retry, UINT32_MAX, false, 0), waits[i].high);
     }
-    assert_int_equal(sck_retry_delay_ms(100, 1, 0x80000000U, 0), 100);
+    assert_int_equal(sck_retry_delay_ms(100, 1, 0x80000000U, false, 0), 100);
+    assert_int_equal(sck_retry_delay_ms(100, 3, 0, true, 0), 0);
+    assert_int_equal(sck_retry_delay_ms(100, 3, UINT32_MAX, true, 0), 399);
+    assert_int_equal(sck_retry_delay_ms(100, 3, 0, true, 70), 70);
+    assert_int_equal(sck_retry_delay_ms(100, 40, UINT32_MAX, true, 0), 5000);
     /* Retry-After lengthens, beyond the cap too, and never shortens. */
-    assert_int_equal(sck_retry_delay_ms(100, 1, 0, 1000), 1000);
-    assert_int_equal(sck_retry_delay_ms(100, 4, UINT32_MAX, 500), 999);
-    assert_int_equal(sck_retry_delay_ms(100, 1, 0, 60000), 60000);
+    assert_int_equal(sck_retry_delay_ms(100, 1, 0, false, 1000), 1000);
+    assert_int_equal(sck_retry_delay_ms(100, 4, UINT32_MAX, false, 500), 999);
+    assert_int_equal(sck_retry_delay_ms(100, 1, 0, false, 60000), 60000);
     assert_int_equal(sck_retry_delay_short_ms(10, 1, 0), 50);
     assert_int_equal(sck_retry_delay_short_ms(100, 2, 0), 150);
     assert_int_equal(sck_retry_delay_short_ms(100, 9, 0), 500);

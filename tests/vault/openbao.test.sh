@@ -298,7 +298,7 @@ LOG=1 TOKEN_FILE=$tmp/bogus.tok live wrap sk--logged >/dev/null
 payload=$(for i in $(seq 255 -1 184); do printf '\\x%02x' "$i"; done)
 payload=$(printf '%b' "$payload" | base64 -w0)
 matches "a log line has what it needs" "$(grep 'op=wrap outcome=ok' "$tmp/log")" \
-  '[0-9TZ:-]+ info vault.client: keeper call op=wrap outcome=ok attempt=1 duration_us=[0-9]+ kek=sk--logged status=200 call_id=[0-9a-f]{16} keeper_request_id=[0-9a-f-]{36}'
+  '[0-9TZ:-]+ info vault.client: keeper call keeper=vault op=wrap outcome=ok attempt=1 duration_us=[0-9]+ kek=sk--logged status=200 call_id=[0-9a-f]{16} keeper_request_id=[0-9a-f-]{36} node=https?://[0-9.:]+'
 is "the test would find a payload" "$(openbao_cli write -field=plaintext scopekey/decrypt/sk--logged ciphertext="$blob")" "$payload"
 empty "no token, payload or ciphertext in the log" "$(
   grep -F -e "$(cat "$tmp/tok3/data.tok")" -e "$(cat "$tmp/tok3/admin.tok")" -e s.bogus -e "${payload:0:24}" -e "${blob:9:24}" "$tmp/log")"

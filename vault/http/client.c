@@ -1,25 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "vault/http/client.h"
 
-#include "lib/base/clock.h"
-#include "vault/http/slots.h"
+#include "vault/http/exchange.h"
 
 #include <malloc.h>
-#include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { BODY_FIRST = 4096 };
-
-struct sck_http {
-    struct sck_slots slots;
-    char *ca_file;
-    bool insecure_skip_verify;
-    int64_t connect_timeout_ms;
-};
 
 /*
  * libcurl keeps copies of headers and bodies and frees them as they are.  When we are the first to initialise it in
@@ -54,6 +42,13 @@ global_init(void)
     global_state = curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup, calloc);
 }
 
+static bool
+copy_text(const char *from, char **to)
+{
+    *to = from != NULL ? strdup(from) : NULL;
+    return from == NULL || *to != NULL;
+}
+
 enum sck_code
 sck_http_new(const struct sck_http_conf *conf, struct sck_http **out, struct sck_err *err)
 {
@@ -66,15 +61,24 @@ sck_http_new(const struct sck_http_conf *conf, struct sck_http **out, struct sck
     struct sck_http *http = calloc(1, sizeof *http);
     if (http == NULL)
         return sck_fail(err, SCK_E_MEMORY, "out of memory");
-    if (conf->ca_file != NULL && (http->ca_file = strdup(conf->ca_file)) == NULL) {
-        free(http);
+    http->insecure_skip_verify = conf->insecure_skip_verify;
+    http->http2 = conf->http2;
+    http->connect_timeout_ms = conf->connect_timeout_ms;
+    http->request_timeout_ms = conf->request_timeout_ms;
+    sck_slots_init(&http->slots, sck_http_unacked_ms(http));
+    if (!copy_text(conf->ca_file, &http->ca_file) || !copy_text(conf->client_cert, &http->client_cert) ||
+        !copy_text(conf->client_key, &http->client_key)) {
+        sck_http_free(&http);
         return sck_fail(err, SCK_E_MEMORY, "out of memory");
     }
-    http->insecure_skip_verify = conf->insecure_skip_verify;
-    http->connect_timeout_ms = conf->connect_timeout_ms;
-    sck_slots_init(&http->slots);
     *out = http;
     return SCK_OK;
+}
+
+unsigned
+sck_http_unacked_ms(const struct sck_http *http)
+{
+    return http->request_timeout_ms > 0 && http->request_timeout_ms < INT32_MAX ? (unsigned)http->request_timeout_ms : 0;
 }
 
 void
@@ -84,6 +88,8 @@ sck_http_free(struct sck_http **http)
         return;
     sck_slots_clear(&(*http)->slots);
     free((*http)->ca_file);
+    free((*http)->client_cert);
+    free((*http)->client_key);
     free(*http);
     *http = NULL;
 }
@@ -93,157 +99,6 @@ sck_http_reply_clear(struct sck_http_reply *reply)
 {
     sck_secret_free(&reply->body);
     reply->body_len = 0;
-}
-
-/* Secrets cannot grow in place: a fuller one is copied into one of twice the size and wiped. */
-static size_t
-take_body(char *data, size_t size, size_t count, void *arg)
-{
-    struct sck_http_reply *reply = arg;
-    size_t len = size * count;
-    size_t cap = reply->body != NULL ? reply->body->len : 0;
-    if (len > SCK_REPLY_MAX - reply->body_len) {
-        reply->net = SCK_NET_OVERSIZE;
-        return 0;
-    }
-    if (reply->body_len + len > cap) {
-        struct sck_secret *larger = NULL;
-        cap = cap == 0 ? BODY_FIRST : cap;
-        while (cap < reply->body_len + len)
-            cap *= 2;
-        if (sck_secret_new(cap, &larger, NULL) != SCK_OK)
-            return 0;
-        if (reply->body != NULL)
-            memcpy(larger->data, reply->body->data, reply->body_len);
-        sck_secret_free(&reply->body);
-        reply->body = larger;
-    }
-    if (len > 0)
-        memcpy(reply->body->data + reply->body_len, data, len);
-    reply->body_len += len;
-    return len;
-}
-
-/* libcurl 7.88 takes headers that end in the middle for whole ones. */
-static size_t
-see_header(char *data, size_t size, size_t count, void *arg)
-{
-    struct sck_http_reply *reply = arg;
-    size_t len = size * count;
-    if (len > 5 && memcmp(data, "HTTP/", 5) == 0)
-        reply->headed = false;
-    else if (len == 2 && memcmp(data, "\r\n", 2) == 0)
-        reply->headed = true;
-    return len;
-}
-
-static CURLcode
-harden_tls(CURL *easy, void *ssl_ctx, void *arg)
-{
-    (void)easy;
-    (void)arg;
-    (void)SSL_CTX_set_options(ssl_ctx, SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_NO_RENEGOTIATION);
-    return CURLE_OK;
-}
-
-static void
-set_tls(const struct sck_http *http, CURL *easy)
-{
-    long verify = http->insecure_skip_verify ? 0L : 1L;
-    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, verify);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, verify * 2);
-    if (http->ca_file != NULL) {
-        curl_easy_setopt(easy, CURLOPT_CAINFO, http->ca_file);
-        /* Otherwise the system's CAs would be trusted beside it. */
-        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    }
-    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, harden_tls);
-}
-
-static void
-set_limits(const struct sck_http *http, CURL *easy, const struct sck_http_request *request)
-{
-    int64_t connect_ms = http->connect_timeout_ms < request->timeout_ms ? http->connect_timeout_ms
-                                                                        : request->timeout_ms;
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
-    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, 30L);
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, strncmp(request->url, "https:", 6) == 0 ? "https" : "http");
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-}
-
-/* Append "name: value"; false when out of memory.  libcurl copies the line: header_free() wipes it. */
-static bool
-add_header(struct curl_slist **list, const char *name, const void *value, size_t len)
-{
-    struct sck_secret *line = NULL;
-    size_t name_len = strlen(name);
-    if (sck_secret_new(name_len + 2 + len + 1, &line, NULL) != SCK_OK)
-        return false;
-    memcpy(line->data, name, name_len);
-    memcpy(line->data + name_len, ": ", 2);
-    memcpy(line->data + name_len + 2, value, len);
-    struct curl_slist *longer = curl_slist_append(*list, (const char *)line->data);
-    sck_secret_free(&line);
-    if (longer != NULL)
-        *list = longer;
-    return longer != NULL;
-}
-
-static void
-header_free(struct curl_slist *list)
-{
-    for (struct curl_slist *l = list; l != NULL; l = l->next)
-        sck_wipe(l->data, strlen(l->data));
-    curl_slist_free_all(list);
-}
-
-static bool
-set_request(CURL *easy, const struct sck_http_request *request, struct curl_slist **headers)
-{
-    static const char json[] = "application/json";
-    bool ok = add_header(headers, "X-Vault-Request", "true", 4) &&
-              add_header(headers, "X-Correlation-Id", request->call_id, strlen(request->call_id));
-    if (ok && request->token != NULL)
-        ok = add_header(headers, "X-Vault-Token", request->token->data, request->token->len);
-    if (ok && request->name_space[0] != '\0')
-        ok = add_header(headers, "X-Vault-Namespace", request->name_space, strlen(request->name_space));
-    if (ok && request->body != NULL)
-        ok = add_header(headers, "Content-Type", json, sizeof json - 1);
-    if (!ok)
-        return false;
-    curl_easy_setopt(easy, CURLOPT_URL, request->url);
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
-    if (request->body != NULL) {
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->body->len);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, (const char *)request->body->data);
-    }
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, *headers);
-    return true;
-}
-
-static enum sck_net
-net_of(CURLcode rc)
-{
-    if (rc == CURLE_OK)
-        return SCK_NET_ANSWER;
-    if (rc == CURLE_OPERATION_TIMEDOUT)
-        return SCK_NET_TIMEOUT;
-    if (rc == CURLE_COULDNT_CONNECT || rc == CURLE_COULDNT_RESOLVE_HOST)
-        return SCK_NET_CONNECT;
-    if (rc == CURLE_PEER_FAILED_VERIFICATION || rc == CURLE_SSL_ISSUER_ERROR)
-        return SCK_NET_CERTIFICATE;
-    /* "Unsupported protocol" is also what a server that speaks no HTTP gets. */
-    if (rc == CURLE_SSL_CACERT_BADFILE || rc == CURLE_URL_MALFORMAT || rc == CURLE_UNSUPPORTED_PROTOCOL ||
-        rc == CURLE_OUT_OF_MEMORY || rc == CURLE_SSL_ENGINE_INITFAILED || rc == CURLE_FAILED_INIT)
-        return SCK_NET_SETUP;
-    return SCK_NET_BROKEN;
 }
 
 /* Drive the exchange to its end; the time limits are the easy handle's. */
@@ -291,53 +146,22 @@ pipe_restore(const sigset_t *before, bool pending)
     (void)pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
-static void
-exchange_on(struct sck_http *http, struct sck_slot *slot, CURL *easy, const struct sck_http_request *request,
-            struct sck_http_reply *reply)
-{
-    char why[CURL_ERROR_SIZE] = "";
-    struct curl_slist *headers = NULL;
-    curl_off_t retry_after_s = 0;
-    bool pending;
-    sigset_t before;
-    sck_slot_watch(slot, easy);
-    set_limits(http, easy, request);
-    set_tls(http, easy);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, why);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, reply);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, see_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, reply);
-    if (set_request(easy, request, &headers)) {
-        pipe_block(&before, &pending);
-        CURLcode rc = drive(slot->multi, easy);
-        if (rc == CURLE_OK && !reply->headed)
-            rc = CURLE_PARTIAL_FILE;
-        pipe_restore(&before, pending);
-        if (reply->net != SCK_NET_OVERSIZE)
-            reply->net = net_of(rc);
-        /* libcurl's own words hold times and addresses; only of a certificate do they say more than the code. */
-        (void)snprintf(reply->detail, sizeof reply->detail, "%s",
-                       rc == CURLE_OK ? "" : reply->net == SCK_NET_CERTIFICATE && why[0] != '\0'
-                                                 ? why : curl_easy_strerror(rc));
-        (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &reply->status);
-        (void)curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s);
-        reply->retry_after_ms = retry_after_s > 0 ? (retry_after_s < 3600 ? retry_after_s : 3600) * 1000 : 0;
-    }
-    header_free(headers);
-}
-
 void
 sck_http_exchange(struct sck_http *http, const struct sck_http_request *request, struct sck_http_reply *reply)
 {
-    *reply = (struct sck_http_reply){.net = SCK_NET_SETUP, .detail = "out of memory"};
+    struct sck_exchange x = {.easy = NULL};
+    bool pending;
+    sigset_t before;
     struct sck_slot *slot = sck_slot_take(&http->slots);
-    if (slot == NULL)
+    if (slot == NULL) {
+        *reply = (struct sck_http_reply){.net = SCK_NET_SETUP, .detail = "out of memory"};
         return;
-    CURL *easy = curl_easy_init();
-    if (easy != NULL) {
-        exchange_on(http, slot, easy, request, reply);
-        curl_easy_cleanup(easy);
+    }
+    if (sck_exchange_begin(&x, http, &slot->sockets, request, reply)) {
+        pipe_block(&before, &pending);
+        CURLcode rc = drive(slot->multi, x.easy);
+        pipe_restore(&before, pending);
+        sck_exchange_end(&x, rc);
     }
     sck_slot_give(&http->slots, slot);
 }

@@ -8,24 +8,22 @@
 
 enum { TOKEN_MAX = 4096 };   /* what sck_file_read_secret() reads at most */
 
-enum sck_code
-sck_credential_init(struct sck_credential *c, const char *what, const char *setting, const char *path,
-                    struct sck_err *err)
-{
-    c->what = what;
-    c->setting = setting;
-    c->value = NULL;
-    c->path = path != NULL ? strdup(path) : NULL;
-    sck_forklock_init(&c->lock);
-    return path != NULL && c->path == NULL ? sck_fail(err, SCK_E_MEMORY, "out of memory") : SCK_OK;
-}
+struct token_file {
+    const char *what;                   /* "the data token" */
+    const char *setting;                /* "token_file" */
+    char *path;                         /* owned; NULL: there is none */
+    struct sck_forklock lock;           /* the value */
+    struct sck_secret *value;
+};
 
-void
-sck_credential_clear(struct sck_credential *c)
+static void
+file_clear(struct sck_credential *base)
 {
+    struct token_file *c = base->own;
     sck_secret_free(&c->value);
     sck_forklock_clear(&c->lock);
     free(c->path);
+    free(c);
 }
 
 static bool
@@ -47,7 +45,7 @@ is_printable(const struct sck_secret *token)
 
 /* Read the file and make its token the current one. */
 static enum sck_code
-load(struct sck_credential *c, struct sck_secret **token, struct sck_err *err)
+load(struct token_file *c, struct sck_secret **token, struct sck_err *err)
 {
     struct sck_secret *kept = NULL;
     *token = NULL;
@@ -75,38 +73,81 @@ load(struct sck_credential *c, struct sck_secret **token, struct sck_err *err)
     return SCK_OK;
 }
 
-enum sck_code
-sck_credential_get(struct sck_credential *c, struct sck_secret **token, struct sck_err *err)
+/* A copy of the value that is kept; *token NULL when there is none yet. */
+static enum sck_code
+copy_kept(struct token_file *c, struct sck_secret **token, struct sck_err *err)
 {
-    struct sck_secret *copy = NULL;
     bool found = false;
-    *token = NULL;
     /* Made before the lock is taken: memory for secrets has a lock of its own, and a fork takes both. */
-    enum sck_code rc = sck_secret_new(TOKEN_MAX, &copy, err);
+    enum sck_code rc = sck_secret_new(TOKEN_MAX, token, err);
     if (rc != SCK_OK)
         return rc;
     sck_forklock_take(&c->lock);
     if (c->value != NULL) {
-        copy->len = c->value->len;
-        memcpy(copy->data, c->value->data, copy->len);
+        (*token)->len = c->value->len;
+        memcpy((*token)->data, c->value->data, c->value->len);
         found = true;
     }
     sck_forklock_give(&c->lock);
-    if (!found) {
-        sck_secret_free(&copy);
-        return load(c, token, err);
-    }
-    *token = copy;
+    if (!found)
+        sck_secret_free(token);
     return SCK_OK;
 }
 
-enum sck_code
-sck_credential_refresh(struct sck_credential *c, const struct sck_secret *refused, bool *changed,
-                       struct sck_err *err)
+static enum sck_code
+file_get(struct sck_credential *base, const struct sck_secret *refused, int64_t deadline_us, struct sck_secret **token,
+         struct sck_err *err)
 {
-    struct sck_secret *now = NULL;
-    enum sck_code rc = load(c, &now, err);
-    *changed = rc == SCK_OK && !same(now, refused);
-    sck_secret_free(&now);
+    struct token_file *c = base->own;
+    (void)deadline_us;
+    *token = NULL;
+    enum sck_code rc = copy_kept(c, token, err);
+    if (rc != SCK_OK)
+        return rc;
+    /* Another call may have read the new one already. */
+    if (*token != NULL && (refused == NULL || !same(*token, refused)))
+        return SCK_OK;
+    sck_secret_free(token);
+    rc = load(c, token, err);
+    if (rc == SCK_OK && refused != NULL && same(*token, refused)) {
+        sck_secret_free(token);
+        rc = sck_fail(err, SCK_E_CREDENTIAL, "keeper vault: %s %s holds the token that was refused", c->what, c->path);
+    }
     return rc;
+}
+
+static void
+file_want(struct sck_credential *base, const struct sck_secret *refused, struct sck_credential_waiter *waiter)
+{
+    struct sck_secret *token = NULL;
+    struct sck_err err = SCK_ERR_INIT;
+    enum sck_code rc = file_get(base, refused, waiter->deadline_us, &token, &err);
+    waiter->got(waiter, rc, token, &err);
+}
+
+static bool
+file_unwant(struct sck_credential *base, struct sck_credential_waiter *waiter)
+{
+    (void)base;
+    (void)waiter;
+    return false;
+}
+
+static const struct sck_credential_ops file_ops = {file_get, file_want, file_unwant, file_clear};
+
+enum sck_code
+sck_credential_file_init(struct sck_credential *base, const char *what, const char *setting, const char *path,
+                         struct sck_err *err)
+{
+    struct token_file *c = calloc(1, sizeof *c);
+    base->ops = NULL;
+    if (c == NULL || (path != NULL && (c->path = strdup(path)) == NULL)) {
+        free(c);
+        return sck_fail(err, SCK_E_MEMORY, "out of memory");
+    }
+    c->what = what;
+    c->setting = setting;
+    sck_forklock_init(&c->lock);
+    *base = (struct sck_credential){&file_ops, c, path != NULL};
+    return SCK_OK;
 }

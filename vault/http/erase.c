@@ -16,7 +16,7 @@ static enum sck_code
 delete_key(const struct sck_transit *t, struct sck_err *err)
 {
     char path[SCK_VAULT_PATH_MAX];
-    struct sck_vault_result r;
+    struct sck_answer r;
     (void)snprintf(path, sizeof path, "%s/keys/%s", t->mount, t->name);
     struct sck_vault_call call = sck_transit_call(t, SCK_OP_DELETE, "DELETE", path);
     call.token = &t->v->admin;
@@ -24,7 +24,7 @@ delete_key(const struct sck_transit *t, struct sck_err *err)
     /* "Not found" is what a repeated deletion hears whose first answer was lost. */
     if (rc == SCK_OK && r.row->verdict != SCK_SAYS_OK && r.row->verdict != SCK_SAYS_MISSING)
         rc = sck_vault_refused(t->v, &call, &r, err);
-    sck_vault_result_clear(&r);
+    sck_answer_clear(&r);
     return rc;
 }
 
@@ -60,7 +60,7 @@ find_leader(struct sck_vault *v, char leader[SCK_VAULT_URL_MAX], struct sck_err 
 {
     char text[SCK_VAULT_URL_MAX];
     const struct sck_vault_call call = {.op = SCK_OP_LEADER, .method = "GET", .path = "sys/leader", .name_space = ""};
-    struct sck_vault_result r;
+    struct sck_answer r;
     leader[0] = '\0';
     enum sck_code rc = sck_vault_ask(v, &call, &r, err);
     if (rc == SCK_OK && r.row->verdict != SCK_SAYS_OK)
@@ -74,7 +74,7 @@ find_leader(struct sck_vault *v, char leader[SCK_VAULT_URL_MAX], struct sck_err 
     } else if (rc == SCK_OK && sck_json_get(r.json, "ha_enabled").kind == SCK_JSON_NONE) {
         rc = sck_vault_strange(&call, "ha_enabled", err);
     }
-    sck_vault_result_clear(&r);
+    sck_answer_clear(&r);
     return rc;
 }
 

@@ -185,6 +185,18 @@ sck_json_get(struct sck_json object, const char *name)
     return found;
 }
 
+bool
+sck_json_member(struct sck_json object, size_t *at, struct sck_json *name, struct sck_json *value)
+{
+    if (object.kind != SCK_JSON_OBJECT || *at >= object.len)
+        return false;
+    /* Behind the brace or the comma; the last member is followed by the closing brace. */
+    struct cursor c = {object.at + *at + 1, object.at + object.len};
+    bool found = skip_member(&c, 1, name, value);
+    *at = (size_t)(c.p - object.at);
+    return found;
+}
+
 struct sck_json
 sck_json_item(struct sck_json array, size_t n)
 {

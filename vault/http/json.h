@@ -34,6 +34,11 @@ struct sck_json {
 struct sck_json sck_json_parse(const char *text, size_t len);
 /* A member; NONE when absent, spelled with escapes, or there more than once. */
 struct sck_json sck_json_get(struct sck_json object, const char *name);
+/*
+ * Go through an object's members in order; start with *at = 0.  False behind the last one, or when it is no object.
+ * `name` is the raw text of the name, with its escapes.
+ */
+bool sck_json_member(struct sck_json object, size_t *at, struct sck_json *name, struct sck_json *value);
 /* The n-th item from 0 of an array; NONE behind its end. */
 struct sck_json sck_json_item(struct sck_json array, size_t n);
 /* A string with its escapes undone, cut to fit; \u above 7F becomes '?'.  False, with "" in `out`, when it is none. */

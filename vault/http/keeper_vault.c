@@ -39,6 +39,7 @@ vault_close(struct sck_keeper *keeper)
     sck_http_free(&v->http);
     sck_credential_clear(&v->data);
     sck_credential_clear(&v->admin);
+    sck_remote_clear(&v->remote);
     free(v);
 }
 
@@ -69,7 +70,7 @@ or_default(int64_t value, int64_t fallback)
 static enum sck_code
 take_settings(struct sck_vault *v, const struct sck_keeper_vault_conf *conf, struct sck_err *err)
 {
-    enum sck_code rc = sck_vault_url_parse(conf->url, conf->insecure_http, v->url, err);
+    enum sck_code rc = sck_vault_url_parse(conf->url, conf->insecure_http, v->remote.nodes[0], err);
     if (rc != SCK_OK)
         return rc;
     if (!sck_vault_mount_is_legal(conf->mount))
@@ -86,42 +87,46 @@ take_settings(struct sck_vault *v, const struct sck_keeper_vault_conf *conf, str
     memcpy(v->mount, conf->mount, strlen(conf->mount) + 1);
     memcpy(v->name_space, conf->name_space, strlen(conf->name_space) + 1);
     v->insecure_http = conf->insecure_http;
-    v->request_timeout_ms = or_default(conf->request_timeout_ms, 5000);
-    v->deadline_ms = or_default(conf->deadline_ms, 30000);
-    v->retry_backoff_ms = or_default(conf->retry_backoff_ms, 100);
-    v->max_retries = conf->max_retries;
-    sck_retry_budget_init(&v->budget);
+    v->remote.request_timeout_ms = or_default(conf->request_timeout_ms, 5000);
+    v->remote.deadline_ms = or_default(conf->deadline_ms, 30000);
+    v->remote.retry_backoff_ms = or_default(conf->retry_backoff_ms, 100);
+    v->remote.max_retries = conf->max_retries;
     return SCK_OK;
 }
 
 enum sck_code
-sck_keeper_vault_new(const struct sck_keeper_vault_conf *conf, const struct sck_vault_env *env,
+sck_keeper_vault_new(const struct sck_keeper_vault_conf *conf, const struct sck_env *env,
                      struct sck_keeper **out, struct sck_err *err)
 {
     const struct sck_http_conf http = {
         .ca_file = conf->ca_file,
         .insecure_skip_verify = conf->insecure_skip_verify,
         .connect_timeout_ms = or_default(conf->connect_timeout_ms, 2000),
+        .request_timeout_ms = or_default(conf->request_timeout_ms, 5000),
     };
     *out = NULL;
     struct sck_vault *v = calloc(1, sizeof *v);
     if (v == NULL)
         return sck_fail(err, SCK_E_MEMORY, "out of memory");
     v->base.ops = &vault_ops;
-    v->env = env != NULL ? *env : (struct sck_vault_env){sck_clock_system(), system_random, NULL, NULL, NULL};
+    v->remote.dialect = &sck_vault_dialect;
+    v->remote.env = env != NULL ? *env : (struct sck_env){sck_clock_system(), system_random, NULL, NULL, NULL};
+    v->remote.node_count = 1;
+    v->url = v->remote.nodes[0];
+    sck_remote_init(&v->remote);
     enum sck_code rc = take_settings(v, conf, err);
     if (rc != SCK_OK) {
-        free(v);
+        vault_close(&v->base);
         return rc;
     }
-    rc = sck_credential_init(&v->data, "the data token", "token_file", conf->token_file, err);
+    rc = sck_credential_file_init(&v->data, "the data token", "token_file", conf->token_file, err);
     enum sck_code rc2 =
-        sck_credential_init(&v->admin, "the admin token", "admin_token_file", conf->admin_token_file, err);
+        sck_credential_file_init(&v->admin, "the admin token", "admin_token_file", conf->admin_token_file, err);
     rc = rc != SCK_OK ? rc : rc2;
-    if (rc == SCK_OK && v->env.exchange == NULL) {
+    if (rc == SCK_OK && v->remote.env.exchange == NULL) {
         rc = sck_http_new(&http, &v->http, err);
-        v->env.exchange = http_exchange;
-        v->env.exchange_arg = v->http;
+        v->remote.env.exchange = http_exchange;
+        v->remote.env.exchange_arg = v->http;
     }
     if (rc != SCK_OK) {
         vault_close(&v->base);

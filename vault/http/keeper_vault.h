@@ -7,7 +7,7 @@
 
 /* As sck_keeper_vault_open_fn.  `env` is copied; NULL is the machine's, and a NULL `exchange` in it is libcurl's. */
 SCK_MUST_CHECK enum sck_code sck_keeper_vault_new(const struct sck_keeper_vault_conf *conf,
-                                                  const struct sck_vault_env *env, struct sck_keeper **out,
+                                                  const struct sck_env *env, struct sck_keeper **out,
                                                   struct sck_err *err);
 
 #endif

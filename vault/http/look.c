@@ -8,7 +8,7 @@
 static enum sck_code
 look_at_server(struct sck_vault *v, struct sck_keeper_status *out, struct sck_err *err)
 {
-    struct sck_vault_result r;
+    struct sck_answer r;
     const struct sck_vault_call call = {
         .op = SCK_OP_HEALTH, .method = "GET", .path = "sys/health", .name_space = "", .once = true};
     enum sck_code rc = sck_vault_ask(v, &call, &r, err);
@@ -20,7 +20,7 @@ look_at_server(struct sck_vault *v, struct sck_keeper_status *out, struct sck_er
         if (sealed.kind == SCK_JSON_TRUE || sealed.kind == SCK_JSON_FALSE)
             out->sealed = sealed.kind == SCK_JSON_TRUE;
     }
-    sck_vault_result_clear(&r);
+    sck_answer_clear(&r);
     return rc;
 }
 
@@ -28,7 +28,7 @@ look_at_server(struct sck_vault *v, struct sck_keeper_status *out, struct sck_er
 static enum sck_code
 look_at_token(struct sck_vault *v, struct sck_credential *token, int64_t *ttl_s, struct sck_err *err)
 {
-    struct sck_vault_result r;
+    struct sck_answer r;
     uint64_t ttl = 0;
     const struct sck_vault_call call = {.op = SCK_OP_LOOKUP, .method = "GET", .path = "auth/token/lookup-self",
                                         .name_space = v->name_space, .token = token, .once = true};
@@ -38,7 +38,7 @@ look_at_token(struct sck_vault *v, struct sck_credential *token, int64_t *ttl_s,
         rc = sck_vault_refused(v, &call, &r, err);
     else if (rc == SCK_OK && sck_json_u64(sck_json_get(sck_json_get(r.json, "data"), "ttl"), INT64_MAX, &ttl) && ttl > 0)
         *ttl_s = (int64_t)ttl;
-    sck_vault_result_clear(&r);
+    sck_answer_clear(&r);
     return rc;
 }
 
@@ -53,7 +53,7 @@ sck_transit_status(struct sck_keeper *keeper, struct sck_keeper_status *out, str
         return sck_fail(err, SCK_E_CONNECT, "keeper vault at %s: the server is sealed: unseal it", v->url);
     if (rc == SCK_OK)
         rc = look_at_token(v, &v->data, &out->token_ttl_s, err);
-    if (rc == SCK_OK && v->admin.path != NULL)
+    if (rc == SCK_OK && v->admin.usable)
         rc = look_at_token(v, &v->admin, &out->admin_ttl_s, err);
     return rc;
 }

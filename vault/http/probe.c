@@ -18,7 +18,7 @@ sck_transit_check_mount(struct sck_vault *v, const char *mount, const char *name
                         struct sck_err *err)
 {
     char path[SCK_VAULT_PATH_MAX];
-    struct sck_vault_result r;
+    struct sck_answer r;
     (void)snprintf(path, sizeof path, "sys/internal/ui/mounts/%s", mount);
     const struct sck_vault_call call = {.op = SCK_OP_MOUNT, .method = "GET", .path = path,
                                         .name_space = name_space, .token = token};
@@ -36,7 +36,7 @@ sck_transit_check_mount(struct sck_vault *v, const char *mount, const char *name
             rc = sck_fail(err, SCK_E_CONFIG, "keeper vault: mount %s is no transit engine: correct mount, or enable "
                           "transit there", mount);
     }
-    sck_vault_result_clear(&r);
+    sck_answer_clear(&r);
     return rc;
 }
 
@@ -45,7 +45,7 @@ static enum sck_code
 upsert_disabled(struct sck_vault *v, bool set, bool *disabled, struct sck_err *err)
 {
     char path[SCK_VAULT_PATH_MAX];
-    struct sck_vault_result r = {.gave_up = ""};
+    struct sck_answer r = {.gave_up = ""};
     struct sck_secret *body = NULL;
     (void)snprintf(path, sizeof path, "%s/config/keys", v->mount);
     struct sck_vault_call call = {.op = SCK_OP_UPSERT, .method = set ? "POST" : "GET", .path = path,
@@ -58,7 +58,7 @@ upsert_disabled(struct sck_vault *v, bool set, bool *disabled, struct sck_err *e
         rc = sck_vault_refused(v, &call, &r, err);
     else if (rc == SCK_OK)
         *disabled = sck_json_get(sck_json_get(r.json, "data"), "disable_upsert").kind == SCK_JSON_TRUE;
-    sck_vault_result_clear(&r);
+    sck_answer_clear(&r);
     sck_secret_free(&body);
     return rc;
 }
@@ -86,7 +86,7 @@ static enum sck_code
 probe_health(struct sck_vault *v, const struct report *report, struct sck_err *err)
 {
     char version[32], what[128];
-    struct sck_vault_result r;
+    struct sck_answer r;
     const struct sck_vault_call call = {.op = SCK_OP_HEALTH, .method = "GET", .path = "sys/health", .name_space = ""};
     enum sck_code rc = sck_vault_ask(v, &call, &r, err);
     if (rc == SCK_OK && r.row->verdict != SCK_SAYS_OK)
@@ -105,7 +105,7 @@ probe_health(struct sck_vault *v, const struct report *report, struct sck_err *e
                        standby ? ", a standby" : "");
         report->fn(report->arg, what, NULL);
     }
-    sck_vault_result_clear(&r);
+    sck_answer_clear(&r);
     return rc;
 }
 
@@ -122,7 +122,7 @@ holds(struct sck_json list, const char *word)
 
 /* sys/capabilities-self about four paths of a key that is not there; *asked false when the token may not ask. */
 static enum sck_code
-capabilities(struct sck_vault *v, struct sck_credential *token, struct sck_vault_result *r, bool *asked,
+capabilities(struct sck_vault *v, struct sck_credential *token, struct sck_answer *r, bool *asked,
              struct sck_err *err)
 {
     struct sck_buf json;
@@ -134,7 +134,7 @@ capabilities(struct sck_vault *v, struct sck_credential *token, struct sck_vault
                    v->mount, probe_name, v->mount, probe_name, v->mount, probe_name, v->mount, probe_name);
     enum sck_code rc = sck_transit_body(sck_buf_str(&json), &body, err);
     call.body = body;
-    *r = (struct sck_vault_result){.gave_up = ""};
+    *r = (struct sck_answer){.gave_up = ""};
     if (rc == SCK_OK)
         rc = sck_vault_ask(v, &call, r, err);
     *asked = rc == SCK_OK && r->row->verdict == SCK_SAYS_OK;
@@ -147,7 +147,7 @@ capabilities(struct sck_vault *v, struct sck_credential *token, struct sck_vault
 
 /* What the token may do on `<mount>/<middle>/scopekey-probe<end>`. */
 static struct sck_json
-rights_on(struct sck_vault *v, const struct sck_vault_result *r, const char *middle, const char *end)
+rights_on(struct sck_vault *v, const struct sck_answer *r, const char *middle, const char *end)
 {
     char path[SCK_VAULT_PATH_MAX];
     (void)snprintf(path, sizeof path, "%s/%s/%s%s", v->mount, middle, probe_name, end);
@@ -157,7 +157,7 @@ rights_on(struct sck_vault *v, const struct sck_vault_result *r, const char *mid
 static enum sck_code
 probe_data_token(struct sck_vault *v, const struct report *report, struct sck_err *err)
 {
-    struct sck_vault_result r;
+    struct sck_answer r;
     bool asked = false;
     enum sck_code rc = capabilities(v, &v->data, &r, &asked, err);
     if (rc != SCK_OK)
@@ -183,14 +183,14 @@ probe_data_token(struct sck_vault *v, const struct report *report, struct sck_er
     else
         report->fn(report->arg, "keeper vault: the data token may encrypt and decrypt, and create nothing", NULL);
 out:
-    sck_vault_result_clear(&r);
+    sck_answer_clear(&r);
     return rc;
 }
 
 static enum sck_code
 probe_admin_token(struct sck_vault *v, const struct report *report, struct sck_err *err)
 {
-    struct sck_vault_result r;
+    struct sck_answer r;
     bool asked = false, disabled = false;
     enum sck_code rc = capabilities(v, &v->admin, &r, &asked, err);
     if (rc != SCK_OK)
@@ -213,7 +213,7 @@ probe_admin_token(struct sck_vault *v, const struct report *report, struct sck_e
                                          : "keeper vault: encrypting may make keys: an erased KEK could come back",
                    disabled ? NULL : "write disable_upsert=true to <mount>/config/keys");
 out:
-    sck_vault_result_clear(&r);
+    sck_answer_clear(&r);
     return rc;
 }
 
@@ -228,7 +228,7 @@ sck_transit_probe(struct sck_keeper *keeper, void (*fn)(void *arg, const char *w
         rc = sck_transit_check_mount(v, v->mount, v->name_space, &v->data, err);
     if (rc == SCK_OK)
         rc = probe_data_token(v, &report, err);
-    if (rc == SCK_OK && v->admin.path != NULL)
+    if (rc == SCK_OK && v->admin.usable)
         rc = probe_admin_token(v, &report, err);
     return rc;
 }

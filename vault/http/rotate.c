@@ -13,7 +13,7 @@ post(const struct sck_transit *t, enum sck_vault_op op, const char *what, const 
      struct sck_err *err)
 {
     char path[SCK_VAULT_PATH_MAX];
-    struct sck_vault_result r = {.gave_up = ""};
+    struct sck_answer r = {.gave_up = ""};
     struct sck_secret *body = NULL;
     (void)snprintf(path, sizeof path, "%s/keys/%s/%s", t->mount, t->name, what);
     struct sck_vault_call call = sck_transit_call(t, op, "POST", path);
@@ -28,7 +28,7 @@ post(const struct sck_transit *t, enum sck_vault_op op, const char *what, const 
         *missing = true;
     else if (rc == SCK_OK && r.row->verdict != SCK_SAYS_OK)
         rc = sck_vault_refused(t->v, &call, &r, err);
-    sck_vault_result_clear(&r);
+    sck_answer_clear(&r);
     sck_secret_free(&body);
     return rc;
 }
@@ -55,7 +55,7 @@ sck_transit_newest(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_
     struct sck_transit t;
     struct sck_buf blob;
     enum sck_code rc = sck_transit_aim(v, kek->name, kek->mount, kek->name_space, &t, err);
-    if (rc != SCK_OK || v->admin.path != NULL)
+    if (rc != SCK_OK || v->admin.usable)
         return rc == SCK_OK ? read_version(&t, "read", version, err) : rc;
     /* The data token may not read keys, but what it wraps names the version. */
     sck_buf_init(&blob, SCK_KEEPER_BLOB_MAX);

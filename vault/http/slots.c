@@ -1,65 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "vault/http/slots.h"
 
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
-
-static curl_socket_t
-open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
-{
-    struct sck_slot *slot = arg;
-    (void)purpose;
-    if (slot->socket_count == SCK_SLOT_SOCKETS)
-        return CURL_SOCKET_BAD;
-    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-    if (fd >= 0)
-        slot->sockets[slot->socket_count++] = fd;
-    return fd;
-}
-
-static int
-close_socket(void *arg, curl_socket_t fd)
-{
-    struct sck_slot *slot = arg;
-    for (size_t i = 0; i < slot->socket_count; i++) {
-        if (slot->sockets[i] == fd) {
-            slot->sockets[i] = slot->sockets[--slot->socket_count];
-            break;
-        }
-    }
-    return close(fd);
-}
-
-void
-sck_slot_watch(struct sck_slot *slot, CURL *easy)
-{
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, slot);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, slot);
-}
 
 static void
 slot_free(struct sck_slot *slot)
 {
     (void)curl_multi_cleanup(slot->multi);
     free(slot);
-}
-
-/* Put /dev/null in the place of inherited sockets: closing a TLS connection would say goodbye in the parent's name. */
-static void
-silence(struct sck_slot *slot)
-{
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (size_t i = 0; i < slot->socket_count; i++) {
-        if (null < 0 || dup3(null, slot->sockets[i], O_CLOEXEC) < 0)
-            (void)close(slot->sockets[i]);
-    }
-    if (null >= 0)
-        (void)close(null);
 }
 
 /* In a child: leave behind what the parent had.  Returns the idle slots for sweep(). */
@@ -75,7 +25,7 @@ disinherit_locked(struct sck_slots *slots)
     /* The rest was in use by a thread that is not here: its state is unknown, so it is only silenced. */
     for (struct sck_slot *s = slots->all, *next; s != NULL; s = next) {
         next = s->next;
-        silence(s);
+        sck_sockets_silence(&s->sockets);
         s->next = slots->lost;
         slots->lost = s;
     }
@@ -91,15 +41,16 @@ sweep(struct sck_slot *idle)
 {
     while (idle != NULL) {
         struct sck_slot *next = idle->next_idle;
-        silence(idle);
+        sck_sockets_silence(&idle->sockets);
         slot_free(idle);
         idle = next;
     }
 }
 
 void
-sck_slots_init(struct sck_slots *slots)
+sck_slots_init(struct sck_slots *slots, unsigned unacked_ms)
 {
+    slots->unacked_ms = unacked_ms;
     sck_forklock_init(&slots->lock);
     slots->pid = getpid();
     slots->idle = slots->all = slots->lost = NULL;
@@ -139,6 +90,7 @@ slot_new(struct sck_slots *slots)
         free(slot);
         return NULL;
     }
+    slot->sockets = (struct sck_sockets){slot->fds, 0, SCK_SLOT_SOCKETS, slots->unacked_ms};
     (void)curl_multi_setopt(slot->multi, CURLMOPT_MAXCONNECTS, 2L);
     sck_forklock_take(&slots->lock);
     slot->next = slots->all;

@@ -7,8 +7,8 @@
 #define SCK_VAULT_HTTP_SLOTS_H
 
 #include "vault/forklock.h"
+#include "vault/http/sockets.h"
 
-#include <curl/curl.h>
 #include <sys/types.h>
 
 #define SCK_SLOTS_IDLE_MAX 16
@@ -18,11 +18,12 @@ struct sck_slot {
     struct sck_slot *next_idle;
     struct sck_slot *prev, *next;           /* all slots of the pool */
     CURLM *multi;
-    curl_socket_t sockets[SCK_SLOT_SOCKETS];
-    size_t socket_count;
+    curl_socket_t fds[SCK_SLOT_SOCKETS];
+    struct sck_sockets sockets;
 };
 
 struct sck_slots {
+    unsigned unacked_ms;                    /* see struct sck_sockets */
     struct sck_forklock lock;               /* everything below */
     pid_t pid;                              /* whose connections these are */
     struct sck_slot *idle, *all, *lost;     /* lost: in use by another thread when we were forked off */
@@ -30,12 +31,10 @@ struct sck_slots {
 };
 
 /* Caller's storage. */
-void sck_slots_init(struct sck_slots *slots);
+void sck_slots_init(struct sck_slots *slots, unsigned unacked_ms);
 void sck_slots_clear(struct sck_slots *slots);
 /* The slot used last, or a new one; NULL when out of memory. */
 struct sck_slot *sck_slot_take(struct sck_slots *slots);
 void sck_slot_give(struct sck_slots *slots, struct sck_slot *slot);
-/* Let `easy` open its sockets so that the slot knows them. */
-void sck_slot_watch(struct sck_slot *slot, CURL *easy);
 
 #endif

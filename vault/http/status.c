@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "vault/http/status.h"
 
-#include <string.h>
-
 #define ANSWER(from, to) SCK_NET_ANSWER, from, to
+#define OPENING (SCK_OP_DECRYPT | SCK_OP_REWRAP)
+#define KEYED (SCK_OP_ENCRYPT | OPENING)
 #define NO_ANSWER(net) net, 0, 999, 0, SCK_MATCH_ANY, NULL
 
 /* A 500 is asked again once, but for these, which no repetition cures. */
@@ -32,7 +32,7 @@ static const struct sck_triage rows[] = {
      "the server redirects elsewhere, which is never followed: set url to the node that answers", false},
 
     /* 400: the caller's, the key's or the ciphertext's fault */
-    {ANSWER(400, 400), SCK_OP_ENCRYPT | SCK_OP_DECRYPT, SCK_MATCH_HAS, "encryption key not found", SCK_ACT_STOP,
+    {ANSWER(400, 400), KEYED, SCK_MATCH_HAS, "encryption key not found", SCK_ACT_STOP,
      SCK_SAYS_MISSING, SCK_E_NOT_FOUND, "missing", "no such KEK", false},
     {ANSWER(400, 400), SCK_OP_CONFIG, SCK_MATCH_HAS, "no existing key named", SCK_ACT_STOP, SCK_SAYS_MISSING,
      SCK_E_NOT_FOUND, "missing", "no such KEK", false},
@@ -46,12 +46,12 @@ static const struct sck_triage rows[] = {
      SCK_E_STATE, "undeletable", "the KEK may not be deleted: someone set deletion_allowed back, try again", false},
     {ANSWER(400, 400), 0, SCK_MATCH_HAS, "soft-deleted", SCK_ACT_STOP, SCK_SAYS_SOFT_DELETED, SCK_E_STATE,
      "soft_deleted", "the KEK is soft-deleted at the keeper: restore it there, or erase the subject", false},
-    {ANSWER(400, 400), SCK_OP_DECRYPT, SCK_MATCH_HAS, "message authentication failed", SCK_ACT_STOP,
+    {ANSWER(400, 400), OPENING, SCK_MATCH_HAS, "message authentication failed", SCK_ACT_STOP,
      SCK_SAYS_ALTERED, SCK_E_AUTHENTIC, "altered", "the wrapped DEK was altered or is not of this KEK", false},
-    {ANSWER(400, 400), SCK_OP_DECRYPT, SCK_MATCH_HAS, "disallowed by policy (too old)", SCK_ACT_STOP,
+    {ANSWER(400, 400), OPENING, SCK_MATCH_HAS, "disallowed by policy (too old)", SCK_ACT_STOP,
      SCK_SAYS_TOO_OLD, SCK_E_STATE, "too_old",
      "this version of the KEK may no longer decrypt: lower its min_decryption_version", false},
-    {ANSWER(400, 400), SCK_OP_DECRYPT, SCK_MATCH_HAS, "invalid ciphertext", SCK_ACT_STOP, SCK_SAYS_ALTERED,
+    {ANSWER(400, 400), OPENING, SCK_MATCH_HAS, "invalid ciphertext", SCK_ACT_STOP, SCK_SAYS_ALTERED,
      SCK_E_AUTHENTIC, "altered", "the wrapped DEK was altered or is not of this KEK", false},
     {ANSWER(400, 400), SCK_OP_ENCRYPT, SCK_MATCH_HAS, "encryption key version", SCK_ACT_STOP, SCK_SAYS_TOO_OLD,
      SCK_E_STATE, "too_old", "this version of the KEK may not encrypt: lower its min_encryption_version", false},
@@ -90,9 +90,9 @@ static const struct sck_triage rows[] = {
      "the node has not caught up: try again later", false},
     {ANSWER(413, 413), 0, SCK_MATCH_ANY, NULL, SCK_ACT_STOP, SCK_SAYS_MALFORMED, SCK_E_CONFIG, "complexity",
      "the server's limits are below one request: raise max_request_size", true},
-    {ANSWER(429, 429), 0, SCK_MATCH_ANY, NULL, SCK_ACT_RETRY, SCK_SAYS_NOTHING, SCK_E_CONNECT, "quota",
+    {ANSWER(429, 429), 0, SCK_MATCH_ANY, NULL, SCK_ACT_EASE, SCK_SAYS_NOTHING, SCK_E_CONNECT, "quota",
      "the server's rate limit is reached: try again later, or raise the quota", false},
-    {ANSWER(472, 473), 0, SCK_MATCH_ANY, NULL, SCK_ACT_RETRY, SCK_SAYS_NOTHING, SCK_E_CONNECT, "wrong_node",
+    {ANSWER(472, 473), 0, SCK_MATCH_ANY, NULL, SCK_ACT_ELSEWHERE, SCK_SAYS_NOTHING, SCK_E_CONNECT, "wrong_node",
      "this node does not serve requests: set url to the active node", false},
     {ANSWER(400, 499), 0, SCK_MATCH_ANY, NULL, SCK_ACT_STOP, SCK_SAYS_MALFORMED, SCK_E_CONFIG, "refused",
      "the server refuses the request: is url a Vault or OpenBao?", true},
@@ -111,7 +111,7 @@ static const struct sck_triage rows[] = {
      "the server failed: see its log", true},
     {ANSWER(501, 501), 0, SCK_MATCH_ANY, NULL, SCK_ACT_STOP, SCK_SAYS_NOTHING, SCK_E_CONFIG, "unsupported",
      "the server does not implement it: is url a Vault or OpenBao?", true},
-    {ANSWER(502, 504), 0, SCK_MATCH_HAS, "sealed", SCK_ACT_STOP, SCK_SAYS_SEALED, SCK_E_CONNECT, "sealed",
+    {ANSWER(502, 504), 0, SCK_MATCH_HAS, "sealed", SCK_ACT_SEALED, SCK_SAYS_SEALED, SCK_E_CONNECT, "sealed",
      "the server is sealed: unseal it", false},
     {ANSWER(502, 504), 0, SCK_MATCH_ANY, NULL, SCK_ACT_RETRY, SCK_SAYS_NOTHING, SCK_E_CONNECT, "unavailable",
      "the server is not available: try again later", false},
@@ -122,9 +122,9 @@ static const struct sck_triage rows[] = {
 };
 
 const char *
-sck_vault_op_name(enum sck_vault_op op)
+sck_vault_op_name(unsigned op)
 {
-    switch (op) {
+    switch ((enum sck_vault_op)op) {
     case SCK_OP_READ:           return "read";
     case SCK_OP_CREATE:         return "create";
     case SCK_OP_CONFIG:         return "config";
@@ -139,39 +139,19 @@ sck_vault_op_name(enum sck_vault_op op)
     case SCK_OP_CAPABILITIES:   return "capabilities";
     case SCK_OP_ROTATE:         return "rotate";
     case SCK_OP_TRIM:           return "trim";
+    case SCK_OP_REWRAP:         return "rewrap";
     }
     return "unknown";
 }
 
-static bool
-matches(const struct sck_triage *row, const char *text)
+const struct sck_triage *
+sck_vault_triage(enum sck_net net, long status, unsigned op, const char *text)
 {
-    switch (row->match) {
-    case SCK_MATCH_ANY:         return true;
-    case SCK_MATCH_HAS:         return text != NULL && strstr(text, row->text) != NULL;
-    case SCK_MATCH_IS:          return text != NULL && strcmp(text, row->text) == 0;
-    case SCK_MATCH_EMPTY:       return text != NULL && text[0] == '\0';
-    case SCK_MATCH_NO_ERRORS:   return text == NULL;
-    }
-    return false;
+    return sck_triage_find(rows, sizeof rows / sizeof rows[0], net, status, op, text);
 }
 
 const struct sck_triage *
-sck_triage(enum sck_net net, long status, enum sck_vault_op op, const char *text)
-{
-    const struct sck_triage *last = &rows[sizeof rows / sizeof rows[0] - 1];
-    if (net != SCK_NET_ANSWER)
-        status = 0;
-    for (const struct sck_triage *row = rows; row < last; row++) {
-        if (row->net == net && status >= row->from && status <= row->to &&
-            (row->ops == 0 || (row->ops & (unsigned)op) != 0) && matches(row, text))
-            return row;
-    }
-    return last;
-}
-
-const struct sck_triage *
-sck_triage_rows(size_t *count)
+sck_vault_triage_rows(size_t *count)
 {
     *count = sizeof rows / sizeof rows[0];
     return rows;

@@ -104,7 +104,7 @@ enum sck_code
 sck_transit_read(const struct sck_transit *t, const char *url, bool *missing, uint32_t *version, struct sck_err *err)
 {
     char path[SCK_VAULT_PATH_MAX];
-    struct sck_vault_result r;
+    struct sck_answer r;
     (void)snprintf(path, sizeof path, "%s/keys/%s", t->mount, t->name);
     struct sck_vault_call call = sck_transit_call(t, SCK_OP_READ, "GET", path);
     call.token = &t->v->admin;
@@ -117,7 +117,7 @@ sck_transit_read(const struct sck_transit *t, const char *url, bool *missing, ui
         rc = sck_vault_refused(t->v, &call, &r, err);
     else if (rc == SCK_OK)
         rc = check_description(t, &call, sck_json_get(r.json, "data"), version, err);
-    sck_vault_result_clear(&r);
+    sck_answer_clear(&r);
     return rc;
 }
 
@@ -125,7 +125,7 @@ enum sck_code
 sck_transit_allow_deletion(const struct sck_transit *t, bool *missing, struct sck_err *err)
 {
     char path[SCK_VAULT_PATH_MAX];
-    struct sck_vault_result r = {.gave_up = ""};
+    struct sck_answer r = {.gave_up = ""};
     struct sck_secret *body = NULL;
     (void)snprintf(path, sizeof path, "%s/keys/%s/config", t->mount, t->name);
     struct sck_vault_call call = sck_transit_call(t, SCK_OP_CONFIG, "POST", path);
@@ -142,7 +142,7 @@ sck_transit_allow_deletion(const struct sck_transit *t, bool *missing, struct sc
     else if (rc == SCK_OK && r.reply.status != 204 &&
              sck_json_get(sck_json_get(r.json, "data"), "deletion_allowed").kind != SCK_JSON_TRUE)
         rc = sck_vault_strange(&call, "deletion_allowed = true", err);
-    sck_vault_result_clear(&r);
+    sck_answer_clear(&r);
     sck_secret_free(&body);
     return rc;
 }
@@ -151,7 +151,7 @@ static enum sck_code
 post_key(const struct sck_transit *t, struct sck_err *err)
 {
     char path[SCK_VAULT_PATH_MAX];
-    struct sck_vault_result r = {.gave_up = ""};
+    struct sck_answer r = {.gave_up = ""};
     struct sck_secret *body = NULL;
     (void)snprintf(path, sizeof path, "%s/keys/%s", t->mount, t->name);
     struct sck_vault_call call = sck_transit_call(t, SCK_OP_CREATE, "POST", path);
@@ -164,7 +164,7 @@ post_key(const struct sck_transit *t, struct sck_err *err)
         rc = sck_vault_ask(t->v, &call, &r, err);
     if (rc == SCK_OK && r.row->verdict != SCK_SAYS_OK)
         rc = sck_vault_refused(t->v, &call, &r, err);
-    sck_vault_result_clear(&r);
+    sck_answer_clear(&r);
     sck_secret_free(&body);
     return rc;
 }
@@ -259,7 +259,7 @@ sck_transit_try(const struct sck_transit *t, const char *url, const uint8_t *blo
                 enum sck_verdict *verdict, struct sck_err *err)
 {
     char path[SCK_VAULT_PATH_MAX];
-    struct sck_vault_result r = {.gave_up = ""};
+    struct sck_answer r = {.gave_up = ""};
     struct sck_secret *body = NULL;
     (void)snprintf(path, sizeof path, "%s/decrypt/%s", t->mount, t->name);
     struct sck_vault_call call = sck_transit_call(t, SCK_OP_DECRYPT, "POST", path);
@@ -276,7 +276,7 @@ sck_transit_try(const struct sck_transit *t, const char *url, const uint8_t *blo
         if (!of_the_key)
             rc = sck_vault_refused(t->v, &call, &r, err);
     }
-    sck_vault_result_clear(&r);
+    sck_answer_clear(&r);
     sck_secret_free(&body);
     return rc;
 }
@@ -324,7 +324,7 @@ sck_transit_wrap(struct sck_keeper *keeper, const struct sck_kek *kek, const str
 {
     char path[SCK_VAULT_PATH_MAX];
     struct sck_transit t;
-    struct sck_vault_result r = {.gave_up = ""};
+    struct sck_answer r = {.gave_up = ""};
     struct sck_secret *body = NULL;
     bool missing = false;
     *version = 0;
@@ -351,7 +351,7 @@ sck_transit_wrap(struct sck_keeper *keeper, const struct sck_kek *kek, const str
     else
         rc = take_ciphertext(&call, sck_json_get(r.json, "data"), blob, version, err);
 out:
-    sck_vault_result_clear(&r);
+    sck_answer_clear(&r);
     sck_secret_free(&body);
     return rc;
 }
@@ -385,7 +385,7 @@ sck_transit_unwrap(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_
 {
     char path[SCK_VAULT_PATH_MAX];
     struct sck_transit t;
-    struct sck_vault_result r = {.gave_up = ""};
+    struct sck_answer r = {.gave_up = ""};
     struct sck_secret *body = NULL;
     *payload = NULL;
     enum sck_code rc = sck_transit_aim(sck_vault_of(keeper), kek->name, kek->mount, kek->name_space, &t, err);
@@ -405,7 +405,7 @@ sck_transit_unwrap(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_
         rc = sck_vault_refused(t.v, &call, &r, err);
     else if (rc == SCK_OK)
         rc = take_payload(&call, sck_json_get(r.json, "data"), payload, err);
-    sck_vault_result_clear(&r);
+    sck_answer_clear(&r);
     sck_secret_free(&body);
     return rc;
 }
