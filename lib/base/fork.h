@@ -12,6 +12,7 @@
 enum sck_fork_rank {
     SCK_FORK_PKCS11,
     SCK_FORK_DOOR,
+    SCK_FORK_API,
     SCK_FORK_SERVICE,
     SCK_FORK_KEEPER,
     SCK_FORK_CATALOG,

@@ -85,6 +85,13 @@ struct sck_conf {
     bool files_enabled;         /* ENCRYPTION_ENABLED */
     int64_t files_rotation_days;
     int64_t files_chunk_bytes;
+    /* [materials] */
+    bool dek_cache;
+    int64_t dek_cache_ttl_s;    /* from when it was opened */
+    int64_t dek_cache_uses;     /* of one DEK */
+    int64_t dek_cache_entries;
+    int64_t dek_cache_bytes;    /* what the entries may take together */
+    int64_t threads;            /* of a context of scopekey.h, for asynchronous requests */
     /* [rest] */
     char *rest_host;
     int64_t rest_port;

@@ -5,6 +5,7 @@
 #include "lib/base/file.h"
 #include "lib/base/fork.h"
 #include "lib/base/log.h"
+#include "lib/service/dek_cache.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,20 +22,34 @@ fork_prepare(void)
     pthread_mutex_lock(&engines.lock);
     for (struct sck_engine *e = engines.first; e != NULL; e = e->next)
         pthread_mutex_lock(&e->lock);
+    for (struct sck_engine *e = engines.first; e != NULL; e = e->next)
+        sck_dek_cache_lock(e->deks);
 }
 
 static void
 fork_release(void)
 {
-    for (struct sck_engine *e = engines.first; e != NULL; e = e->next)
+    for (struct sck_engine *e = engines.first; e != NULL; e = e->next) {
+        sck_dek_cache_unlock(e->deks);
         pthread_mutex_unlock(&e->lock);
+    }
+    pthread_mutex_unlock(&engines.lock);
+}
+
+static void
+fork_child(void)
+{
+    for (struct sck_engine *e = engines.first; e != NULL; e = e->next) {
+        sck_dek_cache_unlock_in_child(e->deks);
+        pthread_mutex_unlock(&e->lock);
+    }
     pthread_mutex_unlock(&engines.lock);
 }
 
 static void
 register_fork(void)
 {
-    (void)sck_fork_register(SCK_FORK_SERVICE, fork_prepare, fork_release, fork_release);
+    (void)sck_fork_register(SCK_FORK_SERVICE, fork_prepare, fork_release, fork_child);
 }
 
 char *
@@ -68,6 +83,7 @@ or_null(const char *text)
 static void
 engine_free(struct sck_engine *e)
 {
+    sck_dek_cache_free(&e->deks);
     sck_ukey_cache_free(&e->cache);
     for (size_t i = 0; i < sizeof e->keepers / sizeof e->keepers[0]; i++) {
         if (e->keepers[i] != NULL)
@@ -104,9 +120,10 @@ engine_new(const struct sck_open *how, struct sck_conf *conf, struct sck_engine 
     sck_buf_init(&e->catalog_spki, SCK_SPKI_MAX);
     sck_secret_require_lock(conf->require_mlock);
     e->cache = sck_ukey_cache_new((size_t)conf->key_cache);
+    e->deks = sck_dek_cache_new(e);
     char *lock_path = sck_engine_path(e, "run/token.lock");
     enum sck_code rc = SCK_OK;
-    if (e->cache == NULL || lock_path == NULL)
+    if (e->cache == NULL || e->deks == NULL || lock_path == NULL)
         rc = sck_fail(err, SCK_E_MEMORY, "out of memory");
     if (rc == SCK_OK)
         rc = sck_open_token(conf, lock_path, get_pin, e, &e->token, err);

@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 
 struct sck_ukey_cache;
+struct sck_dek_cache;
 
 /* Wraps that a committed update reserved and that were not made yet (lib/service/kek.c). */
 struct sck_kek_tally {
@@ -47,6 +48,7 @@ struct sck_engine {
     _Atomic(void *) epoch;              /* erasure epoch word, one per machine, mapped; NULL until mapped */
     struct sck_ukey_cache *cache;
     struct sck_kek_tally tallies[SCK_KEK_TALLIES];      /* by owner; under the lock */
+    struct sck_dek_cache *deks;         /* opened DEKs, and unwraps under way */
     const struct sck_clock *clock;
 };
 

@@ -17,6 +17,7 @@ lib/catalog   lib/base lib/core
 vault         lib/base lib/core
 vault/http    lib/base lib/core vault
 lib/service   lib/base lib/core lib/token lib/catalog vault
+lib/api       lib/base lib/core lib/service include
 provider      lib/base lib/core lib/service include
 pkcs11        lib/base lib/core lib/service include
 rest          lib/base lib/core lib/service include

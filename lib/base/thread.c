@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/base/thread.h"
+
+#include <signal.h>
+
+enum sck_code
+sck_thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg, struct sck_err *err)
+{
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int e = pthread_create(thread, NULL, run, arg);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return e == 0 ? SCK_OK : sck_fail_errno(err, SCK_E_MEMORY, e, "cannot start a thread");
+}
