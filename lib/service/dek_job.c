@@ -2,6 +2,7 @@
 #include "lib/service/dek_job.h"
 
 #include "lib/service/dek_flight.h"
+#include "lib/service/kek.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,8 @@ struct sck_dek_work {
     struct sck_dek_job *job;
     enum stage stage;
     atomic_bool cancelled;
+    int tries;                          /* of wrapping: the KEK may be rotated meanwhile */
+    struct sck_owner_rec row;           /* as it was when the KEK was read */
     struct sck_dek_owner owner;
     struct sck_dek_wait wait;
     struct sck_dek_call *call;          /* while wrapping; changed behind the cache's lock */
@@ -69,14 +72,16 @@ check_time(struct sck_dek_job *job)
 
 /* The owner as it is now, with its KEK; what it is checked by later is noted before the catalog is read. */
 static enum sck_code
-look_up_owner(struct sck_dek_job *job, bool provision, struct sck_owner_rec *owner, struct sck_kek_rec *kek)
+look_up_owner(struct sck_dek_job *job, bool provision, struct sck_kek_rec *kek)
 {
     struct sck_engine *engine = job->service->engine;
     struct sck_dek_owner *note = &job->work->owner;
+    struct sck_owner_rec *row = &job->work->row;
+    *row = (struct sck_owner_rec){0};
     note->mapped = sck_epoch_read(engine, &note->epoch);
-    enum sck_code rc = sck_owner_get(engine, &job->subject, provision, owner, kek, &job->err);
-    note->id = owner->id;
-    note->generation = owner->generation;
+    enum sck_code rc = sck_owner_get(engine, &job->subject, provision, row, kek, &job->err);
+    note->id = row->id;
+    note->generation = row->generation;
     return rc;
 }
 
@@ -108,19 +113,33 @@ dek_id(const struct sck_dek_job *job, const uint8_t context_hash[SCK_SHA256_LEN]
     return sck_sha256_parts(parts, 2, id->hash, err);
 }
 
+/* The row of the KEK that the DEK is under: the current one, an older version, or one at another keeper. */
+static enum sck_code
+find_kek(struct sck_dek_job *job, struct sck_dek_call *call)
+{
+    struct sck_kek_rec other = {0};
+    if (sck_kek_fits(&call->kek, &call->wrapped))
+        return SCK_OK;
+    enum sck_code rc = sck_kek_find(call->engine, &call->kek, &call->wrapped, &other, &job->err);
+    if (rc != SCK_OK)
+        return rc;
+    sck_record_clear(SCK_TABLE_KEKS, &call->kek);
+    call->kek = other;
+    return SCK_OK;
+}
+
 /* Fill in what the keeper is to be asked. */
 static enum sck_code
 fill_unwrap(struct sck_dek_job *job, struct sck_dek_call *call)
 {
-    struct sck_owner_rec owner = {0};
-    enum sck_code rc = look_up_owner(job, false, &owner, &call->kek);
+    enum sck_code rc = look_up_owner(job, false, &call->kek);
+    if (rc == SCK_OK && call->wrapped.generation < job->work->row.generation)
+        rc = sck_fail(&job->err, SCK_E_ERASED, "what was encrypted for this subject in generation %lu was erased",
+                      (unsigned long)call->wrapped.generation);
+    if (rc == SCK_OK)
+        rc = find_kek(job, call);
     if (rc != SCK_OK)
         return rc;
-    if (call->wrapped.generation < owner.generation)
-        return sck_fail(&job->err, SCK_E_ERASED, "what was encrypted for this subject in generation %lu was erased",
-                        (unsigned long)call->wrapped.generation);
-    if (call->wrapped.generation > owner.generation || (uint32_t)call->wrapped.keeper != call->kek.keeper)
-        return sck_fail(&job->err, SCK_E_CONTEXT, "the wrapped DEK belongs to another KEK");
     call->ref = sck_kek_from_rec(&call->kek);
     call->item.blob = (struct sck_bytes){call->wrapped.blob, call->wrapped.blob_len};
     call->item.version = call->wrapped.kek_version;
@@ -183,13 +202,14 @@ end_open(struct sck_dek_job *job)
 /* ---- wrapping ---- */
 
 static enum sck_code
-fill_context(struct sck_dek_job *job, const struct sck_owner_rec *owner)
+fill_context(struct sck_dek_job *job)
 {
     struct sck_engine *engine = job->service->engine;
     struct sck_context *ctx = &job->ctx;
+    sck_secret_free(&job->dek);
     ctx->scope = job->subject;
     ctx->purpose = SCK_PURPOSE_MESSAGE;
-    ctx->generation = owner->generation;
+    ctx->generation = job->work->row.generation;
     ctx->created_s = sck_now_s(engine->clock);
     (void)strncpy(ctx->env, engine->conf->environment, sizeof ctx->env - 1);
     enum sck_code rc = sck_new_uuid(engine, ctx->id, &job->err);
@@ -203,14 +223,13 @@ fill_context(struct sck_dek_job *job, const struct sck_owner_rec *owner)
 static enum sck_code
 fill_wrap(struct sck_dek_job *job, struct sck_dek_call *call)
 {
-    struct sck_owner_rec owner = {0};
     bool making = job->what == SCK_DEK_MAKE;
     enum sck_code rc = sck_wall_check(job->service, &job->subject, &job->err);
     if (rc == SCK_OK)
-        rc = look_up_owner(job, making && job->service->auto_provision, &owner, &call->kek);
+        rc = look_up_owner(job, making && job->service->auto_provision, &call->kek);
     if (rc == SCK_OK && making)
-        rc = fill_context(job, &owner);
-    if (rc == SCK_OK && job->ctx.generation != owner.generation)
+        rc = fill_context(job);
+    if (rc == SCK_OK && job->ctx.generation != job->work->row.generation)
         rc = sck_fail(&job->err, SCK_E_ERASED, "the owner of this key was erased");
     if (rc == SCK_OK)
         rc = sck_context_hash(&job->ctx, call->context_hash, &job->err);
@@ -263,14 +282,15 @@ begin_wrap(struct sck_dek_job *job, enum sck_code *rc)
 }
 
 static enum sck_code
-end_wrap(struct sck_dek_job *job)
+read_wrapped(struct sck_dek_job *job, struct sck_dek_call *call)
 {
-    struct sck_dek_call *call = job->work->call;
     struct sck_wrapped w = {.keeper = (enum sck_keeper_kind)call->kek.keeper, .generation = call->kek.generation,
                             .kek_version = call->item.version};
     enum sck_code rc = call->work.code;
     if (rc != SCK_OK)
         rc = sck_fail(&job->err, rc, "%s", call->work.err.message);
+    if (rc == SCK_OK)
+        rc = sck_kek_note_version(call->engine, &call->kek, w.kek_version, &job->err);
     if (rc == SCK_OK)
         rc = sck_buf_check(&call->item.out, "wrapped DEK", &job->err);
     if (rc == SCK_OK) {
@@ -279,45 +299,72 @@ end_wrap(struct sck_dek_job *job)
         sck_buf_reset(&job->wrapped);
         rc = sck_wrapped_encode(&w, &job->wrapped, &job->err);
     }
-    if (rc == SCK_OK)
-        rc = sck_dek_owner_check(job->service->engine, &job->work->owner, &job->err);
+    return rc;
+}
+
+/* *moved: the KEK was rotated meanwhile, and the DEK is to be wrapped anew. */
+static enum sck_code
+end_wrap(struct sck_dek_job *job, bool *moved)
+{
+    struct sck_dek_call *call = job->work->call;
+    enum sck_code rc = read_wrapped(job, call);
     set_call(job, NULL);
     sck_dek_call_unref(&call);
+    if (rc == SCK_OK)
+        rc = sck_kek_hand_out(job->service->engine, &job->work->row, moved, &job->err);
+    if (rc == SCK_OK)
+        rc = sck_dek_owner_check(job->service->engine, &job->work->owner, &job->err);
+    if (rc == SCK_OK && *moved && ++job->work->tries == SCK_KEK_TRIES)
+        rc = sck_kek_busy(&job->err);
     return rc;
 }
 
 /* ---- */
+
+/* The steps of opening.  True when they are done, and the job is over or is to wrap. */
+static bool
+step_open(struct sck_dek_job *job, enum sck_code *rc)
+{
+    struct sck_dek_work *work = job->work;
+    if (work->stage == OPEN) {
+        *rc = check_time(job);
+        if (*rc == SCK_OK)
+            *rc = begin_open(job);
+        if (*rc != SCK_OK || job->dek != NULL)
+            return true;
+    }
+    if (!sck_dek_flight_go(job->service->engine, &work->wait))
+        return false;
+    *rc = end_open(job);
+    return true;
+}
 
 bool
 sck_dek_job_step(struct sck_dek_job *job)
 {
     struct sck_dek_work *work = job->work;
     enum sck_code rc = SCK_OK;
-    if (work->stage == OPEN) {
-        rc = check_time(job);
-        if (rc == SCK_OK)
-            rc = begin_open(job);
-        if (rc != SCK_OK || (job->dek != NULL && job->what == SCK_DEK_OPEN))
-            return finish(job, rc);
-        if (job->dek != NULL)
-            work->stage = WRAP;
-    }
-    if (work->stage == OPENING) {
-        if (!sck_dek_flight_go(job->service->engine, &work->wait))
+    bool moved = false;
+    if (work->stage == OPEN || work->stage == OPENING) {
+        if (!step_open(job, &rc))
             return false;
-        rc = end_open(job);
         if (rc != SCK_OK || job->what == SCK_DEK_OPEN)
             return finish(job, rc);
         work->stage = WRAP;
     }
-    if (work->stage == WRAP) {
-        rc = check_time(job);
-        if (rc == SCK_OK && !begin_wrap(job, &rc))
-            return false;
-        if (rc != SCK_OK)
+    for (;;) {
+        if (work->stage == WRAP) {
+            rc = check_time(job);
+            if (rc == SCK_OK && !begin_wrap(job, &rc))
+                return false;
+            if (rc != SCK_OK)
+                return finish(job, rc);
+        }
+        rc = end_wrap(job, &moved);
+        if (rc != SCK_OK || !moved)
             return finish(job, rc);
+        work->stage = WRAP;
     }
-    return finish(job, end_wrap(job));
 }
 
 void
