@@ -139,7 +139,7 @@ sck_rest_main(const struct sck_rest_opts *opts)
     struct sck_server_conf conf = {.listen_fd = -1};
     char where[SCK_LISTEN_TEXT];
     sigset_t signals;
-    sck_json_setup();
+    sck_rest_json_setup();
     block_signals(&signals);
     enum sck_code rc = open_app(opts, &app, &err);
     if (rc != SCK_OK)

@@ -9,12 +9,12 @@
 #define ALGORITHM "AES-256-GCM"
 #define AAD_MAX (16 + 2 + SCK_KEY_ID_MAX + 4 + SCK_PAIRS_BYTES_MAX)
 
-static const struct sck_json_member encrypt_members[] = {
+static const struct sck_rest_json_member encrypt_members[] = {
     {"key_id", JSON_STRING, true},    {"plaintext", JSON_STRING, false}, {"plaintext_b64", JSON_STRING, false},
     {"context", JSON_OBJECT, false},  {"format", JSON_STRING, false},
 };
 
-static const struct sck_json_member decrypt_members[] = {
+static const struct sck_rest_json_member decrypt_members[] = {
     {"key_id", JSON_STRING, true},   {"ciphertext", JSON_STRING, true},   {"nonce", JSON_STRING, false},
     {"context", JSON_OBJECT, false}, {"key_version", JSON_INTEGER, false}, {"encoding", JSON_STRING, false},
 };
@@ -23,7 +23,7 @@ static const struct sck_json_member decrypt_members[] = {
 static int
 read_choice(const json_t *body, const char *name, const char *first, const char *second)
 {
-    struct sck_bytes text = sck_json_text(body, name);
+    struct sck_bytes text = sck_rest_json_text(body, name);
     if (text.data == NULL)
         return 0;
     if (text.len == strlen(first) && memcmp(text.data, first, text.len) == 0)
@@ -33,7 +33,7 @@ read_choice(const json_t *body, const char *name, const char *first, const char 
 
 /* Parse and check a body, and take its key_id.  NULL when answered. */
 static json_t *
-read_body(struct sck_request *req, const struct sck_json_member *members, size_t count)
+read_body(struct sck_request *req, const struct sck_rest_json_member *members, size_t count)
 {
     struct sck_err err = SCK_ERR_INIT;
     json_t *body = NULL;
@@ -42,9 +42,9 @@ read_body(struct sck_request *req, const struct sck_json_member *members, size_t
     if (req->body == NULL)
         rc = sck_fail(&err, SCK_E_USAGE, "The body is missing");
     else
-        rc = sck_json_parse(req->body->data, req->body->len, &body, &err);
+        rc = sck_rest_json_parse(req->body->data, req->body->len, &body, &err);
     if (rc == SCK_OK)
-        rc = sck_json_check(body, members, count, &err);
+        rc = sck_rest_json_check(body, members, count, &err);
     if (rc == SCK_E_USAGE)
         sck_reply_invalid(req, err.message);
     else if (rc != SCK_OK)
@@ -93,15 +93,15 @@ open_key(const struct sck_request *req, const struct sck_key_info *key, struct s
 static enum sck_code
 read_plaintext(struct sck_request *req, const json_t *body, struct sck_secret **covered, struct sck_err *err)
 {
-    struct sck_bytes text = sck_json_text(body, "plaintext");
-    struct sck_bytes b64 = sck_json_text(body, "plaintext_b64");
+    struct sck_bytes text = sck_rest_json_text(body, "plaintext");
+    struct sck_bytes b64 = sck_rest_json_text(body, "plaintext_b64");
     struct sck_buf decoded;
     enum sck_code rc = SCK_OK;
     sck_buf_init(&decoded, SCK_SECRET_MAX);
     if ((text.data == NULL) == (b64.data == NULL))
         rc = sck_fail(err, SCK_E_USAGE, "Exactly one of plaintext and plaintext_b64 is required");
     else if (b64.data != NULL)
-        rc = sck_json_base64(body, "plaintext_b64", &decoded, err);
+        rc = sck_rest_json_base64(body, "plaintext_b64", &decoded, err);
     struct sck_bytes data = text.data != NULL ? text : sck_buf_bytes(&decoded);
     if (rc == SCK_OK)
         rc = sck_secret_new(1 + data.len, covered, err);
@@ -125,10 +125,10 @@ encrypted(const struct sck_request *req, const struct sck_key_info *key, const u
     bool done = object != NULL;
     if (is_blob) {
         sck_rest_blob_encode(key->version, nonce, sealed->data, sealed->len, &blob);
-        done = done && !blob.failed && sck_json_put_base64(object, "ciphertext", blob.data, blob.len);
+        done = done && !blob.failed && sck_rest_json_put_base64(object, "ciphertext", blob.data, blob.len);
     } else {
-        done = done && sck_json_put_base64(object, "ciphertext", sealed->data, sealed->len) &&
-               sck_json_put_base64(object, "nonce", nonce, SCK_GCM_NONCE_LEN);
+        done = done && sck_rest_json_put_base64(object, "ciphertext", sealed->data, sealed->len) &&
+               sck_rest_json_put_base64(object, "nonce", nonce, SCK_GCM_NONCE_LEN);
     }
     done = done && json_object_set_new(object, "algorithm", json_string(ALGORITHM)) == 0 &&
            sck_reply_put_time(req, object) &&
@@ -220,9 +220,9 @@ read_sealed(const json_t *body, struct sealed_data *in, struct sck_err *err)
     if (version != NULL && (json_integer_value(version) < 1 || json_integer_value(version) > UINT32_MAX))
         return sck_fail(err, SCK_E_USAGE, "key_version is out of range");
     in->version = version != NULL ? (uint32_t)json_integer_value(version) : 0;
-    enum sck_code rc = sck_json_base64(body, "ciphertext", &in->ciphertext, err);
+    enum sck_code rc = sck_rest_json_base64(body, "ciphertext", &in->ciphertext, err);
     if (rc == SCK_OK && split)
-        rc = sck_json_base64(body, "nonce", &in->nonce_buf, err);
+        rc = sck_rest_json_base64(body, "nonce", &in->nonce_buf, err);
     if (rc != SCK_OK)
         return rc;
     if (split) {
@@ -297,7 +297,7 @@ decrypted(const struct sck_request *req, const struct sck_secret *covered, int e
     if (is_text)
         done = done && json_object_set_new(object, "plaintext", json_stringn((const char *)data, len)) == 0;
     else
-        done = done && sck_json_put_base64(object, "plaintext_b64", data, len);
+        done = done && sck_rest_json_put_base64(object, "plaintext_b64", data, len);
     done = done && json_object_set_new(object, "algorithm", json_string(ALGORITHM)) == 0 &&
            sck_reply_put_time(req, object);
     if (!done) {

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-static const struct sck_json_member members[] = {
+static const struct sck_rest_json_member members[] = {
     {"algorithm", JSON_STRING, false},
     {"subject", JSON_STRING, false},
     {"protection", JSON_STRING, false},
@@ -23,9 +23,9 @@ text_is(struct sck_bytes text, const char *wanted)
 static enum sck_code
 read_spec(const struct sck_request *req, const json_t *body, struct sck_key_spec *spec, struct sck_err *err)
 {
-    struct sck_bytes algorithm = sck_json_text(body, "algorithm");
-    struct sck_bytes protection = sck_json_text(body, "protection");
-    struct sck_bytes expires = sck_json_text(body, "expires_at");
+    struct sck_bytes algorithm = sck_rest_json_text(body, "algorithm");
+    struct sck_bytes protection = sck_rest_json_text(body, "protection");
+    struct sck_bytes expires = sck_rest_json_text(body, "expires_at");
     *spec = (struct sck_key_spec){.alg = SCK_ALG_AES_256, .usage = SCK_USAGE_GCM, .protection = SCK_PROTECTION_TOKEN};
     if (algorithm.data != NULL && !text_is(algorithm, "AES-256-GCM"))
         return sck_fail(err, SCK_E_USAGE, "algorithm must be AES-256-GCM");
@@ -46,7 +46,7 @@ read_spec(const struct sck_request *req, const json_t *body, struct sck_key_spec
 static bool
 read_scope(struct sck_request *req, const json_t *body, struct sck_scope *scope)
 {
-    struct sck_bytes subject = sck_json_text(body, "subject");
+    struct sck_bytes subject = sck_rest_json_text(body, "subject");
     *scope = req->client->scope;
     if (subject.data == NULL)
         return true;
@@ -108,11 +108,11 @@ sck_handle_generate_key(struct sck_request *req)
     enum sck_code rc = SCK_OK;
     req->algorithm = "AES-256-GCM";
     if (req->body != NULL)
-        rc = sck_json_parse(req->body->data, req->body->len, &body, &err);
+        rc = sck_rest_json_parse(req->body->data, req->body->len, &body, &err);
     else if ((body = json_object()) == NULL)
         rc = sck_fail(&err, SCK_E_MEMORY, "no memory for a request");
     if (rc == SCK_OK)
-        rc = sck_json_check(body, members, sizeof members / sizeof members[0], &err);
+        rc = sck_rest_json_check(body, members, sizeof members / sizeof members[0], &err);
     if (rc == SCK_E_USAGE)
         sck_reply_invalid(req, err.message);
     else if (rc != SCK_OK)

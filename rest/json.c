@@ -19,7 +19,7 @@ wiping_free(void *p)
 }
 
 void
-sck_json_setup(void)
+sck_rest_json_setup(void)
 {
     json_set_alloc_funcs(malloc, wiping_free);
 }
@@ -49,7 +49,7 @@ is_too_deep(const uint8_t *data, size_t len)
 }
 
 enum sck_code
-sck_json_parse(const uint8_t *data, size_t len, json_t **out, struct sck_err *err)
+sck_rest_json_parse(const uint8_t *data, size_t len, json_t **out, struct sck_err *err)
 {
     *out = NULL;
     if (is_too_deep(data, len))
@@ -87,7 +87,7 @@ type_text(json_type type)
 }
 
 enum sck_code
-sck_json_check(json_t *object, const struct sck_json_member *members, size_t count, struct sck_err *err)
+sck_rest_json_check(json_t *object, const struct sck_rest_json_member *members, size_t count, struct sck_err *err)
 {
     const char *name;
     json_t *value;
@@ -110,7 +110,7 @@ sck_json_check(json_t *object, const struct sck_json_member *members, size_t cou
 }
 
 struct sck_bytes
-sck_json_text(const json_t *object, const char *name)
+sck_rest_json_text(const json_t *object, const char *name)
 {
     const json_t *value = json_object_get(object, name);
     if (value == NULL)
@@ -119,16 +119,16 @@ sck_json_text(const json_t *object, const char *name)
 }
 
 enum sck_code
-sck_json_base64(const json_t *object, const char *name, struct sck_buf *out, struct sck_err *err)
+sck_rest_json_base64(const json_t *object, const char *name, struct sck_buf *out, struct sck_err *err)
 {
-    struct sck_bytes text = sck_json_text(object, name);
+    struct sck_bytes text = sck_rest_json_text(object, name);
     if (text.data == NULL || !sck_base64_parse((const char *)text.data, text.len, out))
         return sck_fail(err, SCK_E_USAGE, "%s must be base64 (RFC 4648)", name);
     return SCK_OK;
 }
 
 bool
-sck_json_put_base64(json_t *object, const char *name, const uint8_t *data, size_t len)
+sck_rest_json_put_base64(json_t *object, const char *name, const uint8_t *data, size_t len)
 {
     struct sck_buf text;
     sck_buf_init(&text, (len + 2) / 3 * 4);

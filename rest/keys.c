@@ -8,7 +8,7 @@
 bool
 sck_rest_key_id(struct sck_request *req, const json_t *body)
 {
-    struct sck_bytes text = sck_json_text(body, "key_id");
+    struct sck_bytes text = sck_rest_json_text(body, "key_id");
     if (text.data == NULL || !sck_key_id_is_valid((const char *)text.data, text.len)) {
         sck_reply_invalid(req, "Invalid key_id format");
         return false;

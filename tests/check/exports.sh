@@ -32,6 +32,13 @@ if [ -f "$src/include/scopekey.h" ]; then
     grep -oE '\bscopekey_[a-z0-9_]+\(' "$src/include/scopekey.h" | tr -d '(' | sort -u |
       comm -23 - <(nm -D --defined-only lib/.libs/libscopekey.so | awk '{ sub(/@.*/, "", $3); print $3 }' | sort -u))"
 fi
+# A program's own function by such a name would be called in the library's place.
+for program in cli/.libs/scopekey rest/.libs/scopekeyd .libs/scopekey.so .libs/scopekey-pkcs11.so vault/.libs/keeper-http.so; do
+  holds "$program is built" test -f "$program"
+  empty "$program defines nothing that libscopekey exports" "$(
+    comm -12 <(nm --defined-only "$program" | awk '$2 == "T" { print $3 }' | sort -u) \
+      <(nm -D --defined-only lib/.libs/libscopekey.so | awk '{ sub(/@.*/, "", $3); print $3 }' | sort -u))"
+done
 for module in .libs/scopekey.so .libs/scopekey-pkcs11.so; do
   holds "$module is never unloaded" grep -q NODELETE <(readelf -d "$module" 2>/dev/null)
   empty "$module loads neither libcurl nor libpq" "$(ldd "$module" 2>/dev/null | grep -E 'libcurl|libpq')"

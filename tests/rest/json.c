@@ -6,7 +6,7 @@
 static enum sck_code
 parse(const char *text, json_t **out, struct sck_err *err)
 {
-    return sck_json_parse((const uint8_t *)text, strlen(text), out, err);
+    return sck_rest_json_parse((const uint8_t *)text, strlen(text), out, err);
 }
 
 static void
@@ -76,19 +76,19 @@ keeps_every_character(void **state)
     json_t *out = NULL;
     (void)state;
     EXPECT_OK(parse("{\"a\":\"x\\u0000y\\ud83d\\ude00\",\"b\":\"\"}", &out, &err));
-    struct sck_bytes a = sck_json_text(out, "a");
+    struct sck_bytes a = sck_rest_json_text(out, "a");
     assert_int_equal(a.len, 7);
     assert_memory_equal(a.data, "x\0y\xF0\x9F\x98\x80", 7);
-    assert_int_equal(sck_json_text(out, "b").len, 0);
-    assert_non_null(sck_json_text(out, "b").data);
-    assert_null(sck_json_text(out, "c").data);
+    assert_int_equal(sck_rest_json_text(out, "b").len, 0);
+    assert_non_null(sck_rest_json_text(out, "b").data);
+    assert_null(sck_rest_json_text(out, "c").data);
     json_decref(out);
 }
 
 static enum sck_code
 check(const char *text, struct sck_err *err)
 {
-    static const struct sck_json_member members[] = {
+    static const struct sck_rest_json_member members[] = {
         {"key_id", JSON_STRING, true},
         {"context", JSON_OBJECT, false},
         {"key_version", JSON_INTEGER, false},
@@ -96,7 +96,7 @@ check(const char *text, struct sck_err *err)
     json_t *object = NULL;
     enum sck_code rc = parse(text, &object, err);
     if (rc == SCK_OK)
-        rc = sck_json_check(object, members, 3, err);
+        rc = sck_rest_json_check(object, members, 3, err);
     json_decref(object);
     return rc;
 }
@@ -126,12 +126,12 @@ decode(const char *text, const char *want, size_t want_len)
     json_t *object = json_pack("{s:s}", "nonce", text);
     sck_buf_init(&out, 100);
     if (want != NULL) {
-        EXPECT_OK(sck_json_base64(object, "nonce", &out, &err));
+        EXPECT_OK(sck_rest_json_base64(object, "nonce", &out, &err));
         assert_int_equal(out.len, want_len);
         if (want_len > 0)
             assert_memory_equal(out.data, want, want_len);
     } else {
-        EXPECT_FAIL(sck_json_base64(object, "nonce", &out, &err), SCK_E_USAGE, "nonce must be base64 (RFC 4648)");
+        EXPECT_FAIL(sck_rest_json_base64(object, "nonce", &out, &err), SCK_E_USAGE, "nonce must be base64 (RFC 4648)");
     }
     sck_buf_clear(&out);
     json_decref(object);
@@ -163,8 +163,8 @@ writes_base64(void **state)
 {
     (void)state;
     json_t *object = json_object();
-    assert_true(sck_json_put_base64(object, "a", (const uint8_t *)"\xFB\xFF", 2));
-    assert_true(sck_json_put_base64(object, "b", (const uint8_t *)"", 0));
+    assert_true(sck_rest_json_put_base64(object, "a", (const uint8_t *)"\xFB\xFF", 2));
+    assert_true(sck_rest_json_put_base64(object, "b", (const uint8_t *)"", 0));
     char *text = json_dumps(object, JSON_COMPACT);
     assert_string_equal(text, "{\"a\":\"+/8=\",\"b\":\"\"}");
     json_free_t release;
@@ -181,6 +181,6 @@ main(void)
         cmocka_unit_test(keeps_every_character),          cmocka_unit_test(names_what_does_not_belong),
         cmocka_unit_test(reads_base64_of_one_spelling),   cmocka_unit_test(writes_base64),
     };
-    sck_json_setup();
+    sck_rest_json_setup();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
