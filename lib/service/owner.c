@@ -169,10 +169,29 @@ sck_owner_get_by_id(struct sck_engine *engine, int64_t id, struct sck_owner_rec 
     return read_current_kek(catalog, owner, kek, err);
 }
 
-/* First half of provisioning: rows in state creating, in the transaction that looked for a tombstone. */
+/* No erasure of this generation came since the tombstones were asked; in the caller's transaction. */
+static enum sck_code
+still_unerased(struct sck_catalog *catalog, const uint8_t hash[32], const char *text, struct sck_err *err)
+{
+    struct sck_tomb_rec tomb = {0};
+    struct sck_err look = SCK_ERR_INIT;
+    memcpy(tomb.hash, hash, sizeof tomb.hash);
+    enum sck_code rc = sck_catalog_get(catalog, SCK_BY_TOMB, &tomb, &look);
+    if (rc == SCK_E_NOT_FOUND)
+        return SCK_OK;
+    if (rc != SCK_OK)
+        return sck_fail(err, rc, "%s", look.message);
+    return sck_fail(err, SCK_E_ERASED, "%s was erased: `scopekey subject create --again` starts anew", text);
+}
+
+/*
+ * First half of provisioning: rows in state creating, in the transaction that looked for a tombstone; `hash` is that
+ * of the generation wanted, made before because the token must not be called inside.
+ */
 static enum sck_code
 claim(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_owner_rec *wanted,
-      struct sck_owner_rec *owner, struct sck_kek_rec *kek, bool *taken_over, struct sck_err *err)
+      const uint8_t hash[32], struct sck_owner_rec *owner, struct sck_kek_rec *kek, bool *taken_over,
+      struct sck_err *err)
 {
     bool found = false;
     char text[SCK_SCOPE_TEXT_MAX + 1];
@@ -197,7 +216,9 @@ claim(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_o
             rc = sck_catalog_commit(catalog, err);
     } else {
         *owner = *wanted;
-        rc = sck_catalog_insert(catalog, SCK_TABLE_OWNERS, owner, err);
+        rc = still_unerased(catalog, hash, text, err);
+        if (rc == SCK_OK)
+            rc = sck_catalog_insert(catalog, SCK_TABLE_OWNERS, owner, err);
         kek->owner_id = owner->id;
         if (rc == SCK_OK)
             rc = sck_catalog_insert(catalog, SCK_TABLE_KEKS, kek, err);
@@ -254,8 +275,10 @@ make_kek(struct sck_engine *engine, struct sck_keeper *keeper, struct sck_kek_re
         /* An earlier run made it and stopped before it could say so. */
         rc = SCK_OK;
         made.version = 1;
-        (void)strncpy(made.mount, engine->conf->vault_mount, sizeof made.mount - 1);
-        (void)strncpy(made.name_space, engine->conf->vault_namespace, sizeof made.name_space - 1);
+        if (keeper->ops->kind == SCK_KEEPER_VAULT) {
+            (void)strncpy(made.mount, engine->conf->vault_mount, sizeof made.mount - 1);
+            (void)strncpy(made.name_space, engine->conf->vault_namespace, sizeof made.name_space - 1);
+        }
     }
     if (rc != SCK_OK) {
         rc = sck_fail(err, rc, "%s", why.message);
@@ -339,6 +362,7 @@ sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const c
     struct sck_owner_rec owner = {0};
     struct sck_kek_rec kek = {.serial = 1, .state = SCK_KEK_CREATING};
     uint32_t erased = 0;
+    uint8_t hash[32];
     bool taken_over = false;
     bool late = false;
     bool stale = false;
@@ -354,6 +378,8 @@ sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const c
         rc = sck_tomb_generations(engine, (uint8_t)kind, id, id_len, &erased, err);
     if (rc == SCK_OK && erased > 0 && !again)
         rc = sck_fail(err, SCK_E_ERASED, "%s was erased: `scopekey subject create --again` starts anew", text);
+    if (rc == SCK_OK)
+        rc = sck_tomb_hash(engine, (uint8_t)kind, erased + 1, id, id_len, hash, err);
     if (rc != SCK_OK)
         return rc;
     wanted.generation = erased + 1;
@@ -365,7 +391,10 @@ sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const c
     kek.created_s = wanted.created_s;
     rc = kek_name(engine, kind, wanted.generation, id, id_len, kek.name, err);
     if (rc == SCK_OK)
-        rc = claim(engine, catalog, &wanted, &owner, &kek, &taken_over, err);
+        rc = claim(engine, catalog, &wanted, hash, &owner, &kek, &taken_over, err);
+    /* A claim that is taken over may be older than the configuration. */
+    if (rc == SCK_OK && taken_over)
+        rc = sck_engine_keeper(engine, (enum sck_keeper_kind)kek.keeper, &keeper, err);
     if (rc == SCK_OK) {
         sck_fault_point("provision.claimed");
         rc = make_or_join(engine, catalog, keeper, &owner, &kek, taken_over, err);
