@@ -14,19 +14,21 @@
 #define LOG_MAX_BYTES (256U * 1024U * 1024U)
 #define ANCHOR_LEN (1 + 8 + 8 + 32)
 
-/* Whether the log has a line for this tombstone already. */
+/* Whether the log has a whole line for this tombstone already, and whether its last line was cut by a crash. */
 static enum sck_code
-log_has(const char *path, const char *hash_hex, bool *found, struct sck_err *err)
+log_has(const char *path, const char *hash_hex, bool *found, bool *cut, struct sck_err *err)
 {
     struct sck_buf log = {0};
     struct sck_err look = SCK_ERR_INIT;
-    *found = false;
+    *found = *cut = false;
     enum sck_code rc = sck_file_read(path, LOG_MAX_BYTES, &log, &look);
     if (rc == SCK_E_NOT_FOUND)
         return SCK_OK;
     if (rc != SCK_OK)
         return sck_fail(err, rc, "%s", look.message);
-    *found = strstr(sck_buf_str(&log), hash_hex) != NULL;
+    const char *at = strstr(sck_buf_str(&log), hash_hex);
+    *found = at != NULL && strchr(at, '\n') != NULL;
+    *cut = log.len > 0 && log.data[log.len - 1] != '\n';
     sck_buf_clear(&log);
     return SCK_OK;
 }
@@ -38,6 +40,7 @@ sck_erasure_log_add(struct sck_engine *engine, const struct sck_tomb_rec *tomb, 
     char chain[65];
     char when[SCK_TIME_TEXT];
     bool found = false;
+    bool cut = false;
     int lock = -1;
     struct sck_buf line;
     sck_hex_format(tomb->hash, 32, hash);
@@ -45,16 +48,16 @@ sck_erasure_log_add(struct sck_engine *engine, const struct sck_tomb_rec *tomb, 
     sck_time_format(tomb->created_s, when);
     sck_buf_init(&line, 1024);
     sck_buf_printf(&line,
-                   "{\"seq\":%lld,\"time\":\"%s\",\"kind\":\"%c\",\"generation\":%u,\"hash\":\"%s\",\"chain\":\"%s\"}\n",
+                   "\n{\"seq\":%lld,\"time\":\"%s\",\"kind\":\"%c\",\"generation\":%u,\"hash\":\"%s\",\"chain\":\"%s\"}\n",
                    (long long)tomb->seq, when, (char)tomb->kind, (unsigned)tomb->generation, hash, chain);
     char *path = sck_engine_path(engine, "receipts/erasures.log");
     char *lock_path = sck_engine_path(engine, "run/erasures.lock");
     enum sck_code rc = path != NULL && lock_path != NULL ? sck_lock_acquire(lock_path, 30000, &lock, err)
                                                          : sck_fail(err, SCK_E_MEMORY, "out of memory");
     if (rc == SCK_OK)
-        rc = log_has(path, hash, &found, err);
+        rc = log_has(path, hash, &found, &cut, err);
     if (rc == SCK_OK && !found)
-        rc = sck_file_append(path, line.data, line.len, 0600, err);
+        rc = sck_file_append(path, line.data + (cut ? 0 : 1), line.len - (cut ? 0 : 1), 0600, err);
     sck_lock_release(&lock);
     free(lock_path);
     free(path);

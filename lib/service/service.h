@@ -246,6 +246,54 @@ typedef enum sck_code (*sck_epoch_fn)(void *arg, const struct sck_epoch_info *ep
 SCK_MUST_CHECK enum sck_code sck_epoch_each(struct sck_service *service, sck_epoch_fn fn, void *arg,
                                             struct sck_err *err);
 
+/* ---- backups of the catalog (docs/recovery.md) ---- */
+
+struct sck_backup_info {
+    uint8_t id[16];
+    const char *state;          /* "making", "made", "confirmed" */
+    uint32_t epoch;             /* the oldest epoch key it needs */
+    int64_t generation;
+    int64_t tombstones;         /* erasures it knows */
+    int64_t created_s;
+    int64_t expires_s;          /* from then on it may open nothing any more, and is to be destroyed */
+    int64_t confirmed_s;        /* 0: never read back */
+    int64_t size;               /* bytes */
+    char path[4096];            /* where it was written */
+};
+/*
+ * Register and write a consistent copy of the catalog, and its manifest beside it ("FILE.json").  `where` is a
+ * directory, or the name of a new file.  SCK_E_EXISTS, SCK_E_IO, SCK_E_BUSY.
+ */
+SCK_MUST_CHECK enum sck_code sck_backup_make(struct sck_service *service, const char *where,
+                                             struct sck_backup_info *out, struct sck_err *err);
+/*
+ * Read a copy back from where it lies (`file`, or NULL: where it was written) and note that it is whole: manifest, MAC
+ * and SHA-256.  SCK_E_NOT_FOUND, SCK_E_AUTHENTIC, SCK_E_USAGE: it is another one.
+ */
+SCK_MUST_CHECK enum sck_code sck_backup_confirm(struct sck_service *service, const uint8_t id[16], const char *file,
+                                                struct sck_backup_info *out, struct sck_err *err);
+/* The copy was destroyed: it is no longer registered.  SCK_E_NOT_FOUND. */
+SCK_MUST_CHECK enum sck_code sck_backup_forget(struct sck_service *service, const uint8_t id[16], struct sck_err *err);
+typedef enum sck_code (*sck_backup_fn)(void *arg, const struct sck_backup_info *backup, struct sck_err *err);
+/* Oldest first. */
+SCK_MUST_CHECK enum sck_code sck_backup_each(struct sck_service *service, sck_backup_fn fn, void *arg,
+                                             struct sck_err *err);
+/*
+ * Put a copy in the catalog's place, atomically; what was there is kept beside it (`aside`, "" when there was nothing).
+ * No process may use the catalog, and this one has not opened it.  Then reconcile.  SCK_E_BUSY, SCK_E_AUTHENTIC,
+ * SCK_E_CONFIG (another set-up's), SCK_E_NOT_FOUND (no manifest).
+ */
+SCK_MUST_CHECK enum sck_code sck_restore(struct sck_service *service, const char *file, char aside[4096],
+                                         struct sck_err *err);
+/*
+ * Make a catalog that was set back, or a keeper that was, agree with what was erased since: the erasure log is replayed,
+ * what came back is erased again, every KEK that was ever erased is asked for at its keeper, KEK records are put under
+ * the current epoch, every GCM key gets a new version before its next message.  Safe to repeat; the catalog starts only
+ * when it was finished.  SCK_E_INTEGRITY: the erasure log knows fewer erasures than the token.
+ */
+SCK_MUST_CHECK enum sck_code sck_reconcile(struct sck_service *service, sck_progress_fn progress, void *arg,
+                                           struct sck_err *err);
+
 /* ---- health ---- */
 
 /* `cure` NULL: all well.  `area` is "configuration", "token", "catalog", "keeper", "permissions" or "erasure". */
