@@ -16,6 +16,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* More than anybody seals between a backup and its restoration; 256 restorations fit into the limit of 2^32. */
