@@ -437,6 +437,18 @@ class Connection(socketserver.BaseRequestHandler):
             # What the client would see if it spoke to the server itself.
             return x.reset()
 
+    def shake_hands(self, proxy):
+        plain = socket.socket(fileno=os.dup(self.request.fileno()))
+        try:
+            return proxy.tls.wrap_socket(self.request, server_side=True)
+        except ssl.SSLError:
+            # What the client wrote meanwhile would turn the end into a reset, and it would not see why.
+            plain.shutdown(socket.SHUT_WR)
+            Reader(plain).rest()
+            raise
+        finally:
+            plain.close()
+
     def handle(self):
         proxy = self.server.proxy
         upstream = Upstream(proxy)
@@ -447,7 +459,7 @@ class Connection(socketserver.BaseRequestHandler):
                 self.request.recv(64)
                 return
             if proxy.tls is not None:
-                self.request = proxy.tls.wrap_socket(self.request, server_side=True)
+                self.request = self.shake_hands(proxy)
             self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             reader = Reader(self.request)
             while self.serve(proxy, upstream, reader):

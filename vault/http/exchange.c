@@ -186,8 +186,26 @@ set_request(CURL *easy, const struct sck_http_request *request, struct curl_slis
     return true;
 }
 
+/* What one side told the other about TLS that asking again would not change; OpenSSL's words, in libcurl's. */
+static bool
+is_tls_refusal(CURLcode rc, const char *why)
+{
+    static const char *const words[] = {
+        "protocol version", "unsupported protocol", "no protocols available", "handshake failure", "wrong version number",
+        "packet length too long", "record layer failure", "http request", "certificate required", "bad certificate",
+        "certificate expired", "certificate unknown", "unknown ca",
+    };
+    if (rc != CURLE_SSL_CONNECT_ERROR && rc != CURLE_RECV_ERROR && rc != CURLE_SEND_ERROR)
+        return false;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strstr(why, words[i]) != NULL)
+            return true;
+    }
+    return false;
+}
+
 static enum sck_net
-net_of(CURLcode rc)
+net_of(CURLcode rc, const char *why)
 {
     if (rc == CURLE_OK)
         return SCK_NET_ANSWER;
@@ -197,6 +215,8 @@ net_of(CURLcode rc)
         return SCK_NET_CONNECT;
     if (rc == CURLE_PEER_FAILED_VERIFICATION || rc == CURLE_SSL_ISSUER_ERROR)
         return SCK_NET_CERTIFICATE;
+    if (is_tls_refusal(rc, why))
+        return SCK_NET_TLS;
     /* "Unsupported protocol" is also what a server that speaks no HTTP gets. */
     if (rc == CURLE_SSL_CACERT_BADFILE || rc == CURLE_URL_MALFORMAT || rc == CURLE_UNSUPPORTED_PROTOCOL ||
         rc == CURLE_OUT_OF_MEMORY || rc == CURLE_SSL_ENGINE_INITFAILED || rc == CURLE_FAILED_INIT)
@@ -241,11 +261,11 @@ sck_exchange_end(struct sck_exchange *x, CURLcode rc)
     if (rc == CURLE_OK && !reply->headed)
         rc = CURLE_PARTIAL_FILE;
     if (reply->net != SCK_NET_OVERSIZE)
-        reply->net = net_of(rc);
-    /* libcurl's own words hold times and addresses; only of a certificate do they say more than the code. */
+        reply->net = net_of(rc, x->why);
+    /* libcurl's own words hold times and addresses; only of TLS and certificates do they say more than the code. */
+    bool own_words = (reply->net == SCK_NET_CERTIFICATE || reply->net == SCK_NET_TLS) && x->why[0] != '\0';
     (void)snprintf(reply->detail, sizeof reply->detail, "%s",
-                   rc == CURLE_OK ? "" : reply->net == SCK_NET_CERTIFICATE && x->why[0] != '\0'
-                                             ? x->why : curl_easy_strerror(rc));
+                   rc == CURLE_OK ? "" : own_words ? x->why : curl_easy_strerror(rc));
     (void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &reply->status);
     (void)curl_easy_getinfo(x->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
     (void)curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &connects);

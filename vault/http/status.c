@@ -21,6 +21,8 @@ static const struct sck_triage rows[] = {
      "the connection broke: try again later", true},
     {NO_ANSWER(SCK_NET_CERTIFICATE), SCK_ACT_STOP, SCK_SAYS_NOTHING, SCK_E_CONFIG, "untrusted",
      "the server's certificate is refused: set ca_file to the CA that signed it, and url to a name in it", true},
+    {NO_ANSWER(SCK_NET_TLS), SCK_ACT_STOP, SCK_SAYS_NOTHING, SCK_E_CONFIG, "no_tls",
+     "no connection by TLS 1.2 or newer can be made: is url right, and what does the server ask for?", true},
     {NO_ANSWER(SCK_NET_OVERSIZE), SCK_ACT_STOP, SCK_SAYS_NOTHING, SCK_E_CONFIG, "oversize",
      "the answer is over 1 MiB: is url a Vault or OpenBao?", false},
     {NO_ANSWER(SCK_NET_SETUP), SCK_ACT_STOP, SCK_SAYS_NOTHING, SCK_E_CONFIG, "setup",

@@ -17,6 +17,7 @@ enum sck_net {
     SCK_NET_TIMEOUT,
     SCK_NET_BROKEN,         /* reset, or closed in the middle */
     SCK_NET_CERTIFICATE,    /* the server's certificate was refused */
+    SCK_NET_TLS,            /* the two sides agree on no TLS */
     SCK_NET_OVERSIZE,       /* the answer is over 1 MiB */
     SCK_NET_SETUP           /* our side could not make the request */
 };
