@@ -12,6 +12,15 @@
 #   openbao_seal | openbao_unseal        the durable server
 #   openbao_stop | openbao_start         the durable server; it starts sealed
 #   openbao_cli ARGS...                  bao with the root token
+# Logging in (policies as openbao_tokens made them, by their names):
+#   openbao_count PATH                   answers to requests of that path in the audit log so far ($openbao_audit)
+#   openbao_approle ROLE POLICY DIR [KEY=VALUE...]   a role; DIR/role_id and DIR/secret_id (0600)
+#   openbao_secret_id ROLE FILE [OPTION...]          another secret id; with -wrap-ttl=... its wrapping token
+#   openbao_client_ca DIR | openbao_client_cert DIR NAME DAYS   a CA, and NAME.pem and NAME.key (0600) of it
+#   openbao_cert_role ROLE POLICY CA_PEM [KEY=VALUE...]
+#   openbao_jwt_key DIR | openbao_jwt DIR SUBJECT SECONDS [CLAIMS]  a key pair, and a JWT signed by it on standard output
+#   openbao_jwt_role ROLE POLICY DIR SUBJECT [KEY=VALUE...]
+#   openbao_kubernetes_role ROLE POLICY DIR ACCOUNT  with a Kubernetes of our own that believes every JWT; sets $openbao_pids
 # Everything that was started is stopped when the script ends.
 
 openbao_pids=()
@@ -209,6 +218,8 @@ path "$mount/keys/+/trim"   { capabilities = ["update"] }
 path "$mount/config/keys"   { capabilities = ["read", "update"] }
 path "sys/capabilities-self"  { capabilities = ["update"] }
 path "auth/token/lookup-self" { capabilities = ["read"] }
+path "auth/token/renew-self"  { capabilities = ["update"] }
+path "auth/token/revoke-self" { capabilities = ["update"] }
 HCL
   fi
 }
@@ -223,4 +234,122 @@ openbao_tokens() {
     (umask 077 && openbao_cli token create -policy="$name" -no-default-policy -ttl=1h -field=token >"$dir/$which.tok") ||
       openbao_die "cannot make the $which token"
   done
+}
+
+# ---- logging in ----
+
+openbao_count() {
+  jq -r --arg path "$1" 'select(.type == "response" and .request.path == $path) | .request.id' \
+    "$openbao_dir/audit.log" | wc -l
+}
+
+openbao_auth() {
+  openbao_cli auth list -format=json | jq -e --arg at "$1/" 'has($at)' >/dev/null ||
+    openbao_cli auth enable "$1" >/dev/null || openbao_die "cannot enable auth/$1"
+}
+
+openbao_secret_id() {
+  local role=$1 file=$2
+  shift 2
+  local field=secret_id
+  [[ " $* " != *" -wrap-ttl="* ]] || field=wrapping_token
+  (umask 077 && openbao_cli write -force -field="$field" "$@" "auth/approle/role/$role/secret-id" >"$file") ||
+    openbao_die "no secret id of role $role"
+}
+
+openbao_approle() {
+  local role=$1 policy=$2 dir=$3
+  shift 3
+  openbao_auth approle
+  openbao_cli write "auth/approle/role/$role" token_policies="$policy" token_no_default_policy=true "$@" >/dev/null ||
+    openbao_die "no role $role"
+  mkdir -p "$dir"
+  openbao_cli read -field=role_id "auth/approle/role/$role/role-id" >"$dir/role_id" || openbao_die "no role id"
+  openbao_secret_id "$role" "$dir/secret_id"
+}
+
+openbao_client_ca() {
+  mkdir -p "$1"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$1/ca.key" -out "$1/ca.pem" \
+    -days 30 -subj '/CN=Scopekey clients' -addext 'basicConstraints=critical,CA:TRUE' 2>/dev/null ||
+    openbao_die "no CA for clients"
+}
+
+openbao_client_cert() {
+  local dir=$1 name=$2 days=$3
+  (
+    umask 077
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$dir/$name.key" -out "$dir/$name.csr" \
+      -subj "/CN=$name" &&
+      openssl x509 -req -in "$dir/$name.csr" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -CAcreateserial -days "$days" \
+        -out "$dir/$name.pem" -extfile <(echo 'extendedKeyUsage=clientAuth')
+  ) 2>/dev/null || openbao_die "no certificate of $name"
+}
+
+openbao_cert_role() {
+  local role=$1 policy=$2 ca=$3
+  shift 3
+  openbao_auth cert
+  openbao_cli write "auth/cert/certs/$role" certificate=@"$ca" token_policies="$policy" token_no_default_policy=true \
+    "$@" >/dev/null || openbao_die "no certificate role $role"
+}
+
+openbao_jwt_key() {
+  mkdir -p "$1"
+  openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$1/jwt.key" 2>/dev/null || openbao_die "no JWT key"
+  openssl pkey -in "$1/jwt.key" -pubout -out "$1/jwt.pub" || openbao_die "no public JWT key"
+}
+
+openbao_b64url() { openssl base64 -A | tr '+/' '-_' | tr -d '='; }
+
+openbao_jwt() {
+  local dir=$1 subject=$2 seconds=$3 claims=${4:-} now head body
+  now=$(date +%s)
+  head=$(printf '{"alg":"RS256","typ":"JWT"}' | openbao_b64url)
+  body=$(printf '{"iss":"scopekey-tests","aud":["scopekey"],"sub":"%s","iat":%d,"nbf":%d,"exp":%d%s}' "$subject" "$now" \
+    "$((now - 10))" "$((now + seconds))" "$claims" | openbao_b64url)
+  printf '%s.%s.%s\n' "$head" "$body" "$(printf '%s.%s' "$head" "$body" | openssl dgst -sha256 -sign "$dir/jwt.key" |
+    openbao_b64url)"
+}
+
+openbao_jwt_role() {
+  local role=$1 policy=$2 dir=$3 subject=$4
+  shift 4
+  openbao_auth jwt
+  openbao_cli write auth/jwt/config jwt_validation_pubkeys=@"$dir/jwt.pub" bound_issuer=scopekey-tests >/dev/null ||
+    openbao_die "auth/jwt cannot be configured"
+  openbao_cli write "auth/jwt/role/$role" role_type=jwt user_claim=sub bound_audiences=scopekey \
+    bound_subject="$subject" token_policies="$policy" token_no_default_policy=true "$@" >/dev/null ||
+    openbao_die "no JWT role $role"
+}
+
+openbao_kubernetes_role() {
+  local role=$1 policy=$2 dir=$3 account=$4 port
+  port=$(openbao_port)
+  python3 - "$port" "$account" >"$dir/kubernetes.log" 2>&1 <<'PY' &
+import http.server, json, sys
+
+class Review(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+        user = {"username": "system:serviceaccount:default:" + sys.argv[2], "uid": "u-1",
+                "groups": ["system:serviceaccounts"]}
+        body = json.dumps({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
+                           "status": {"authenticated": True, "user": user,
+                                                             "audiences": asked["spec"].get("audiences", [])}}).encode()
+        self.send_response(201)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Review).serve_forever()
+PY
+  openbao_pids+=("$!")
+  openbao_auth kubernetes
+  openbao_cli write auth/kubernetes/config kubernetes_host="http://127.0.0.1:$port" token_reviewer_jwt=reviewer \
+    kubernetes_ca_cert=@"$openbao_dir/ca.pem" disable_local_ca_jwt=true disable_iss_validation=true >/dev/null || openbao_die "auth/kubernetes cannot be configured"
+  openbao_cli write "auth/kubernetes/role/$role" bound_service_account_names="$account" \
+    bound_service_account_namespaces=default token_policies="$policy" token_no_default_policy=true >/dev/null ||
+    openbao_die "no Kubernetes role $role"
 }

@@ -203,6 +203,24 @@ static const struct answer answers[] = {
     {HTTP, 401, ALL_BUT(SCK_OP_LOOKUP), "no", SCK_ACT_LOOKUP, SCK_SAYS_POLICY, SCK_E_CONFIG, "denied"},
     {HTTP, 403, SCK_OP_LOOKUP, "no", SCK_ACT_STOP, SCK_SAYS_POLICY, SCK_E_CONFIG, "denied"},
 
+    {HTTP, 403, SCK_OP_LOGIN, "permission denied", SCK_ACT_STOP, SCK_SAYS_NO_MOUNT, SCK_E_CREDENTIAL, "no_login"},
+    {HTTP, 403, SCK_OP_LOGIN, DENIED, SCK_ACT_STOP, SCK_SAYS_POLICY, SCK_E_CREDENTIAL, "refused"},
+    {HTTP, 400, SCK_OP_LOGIN, "invalid role or secret ID", SCK_ACT_STOP, SCK_SAYS_POLICY, SCK_E_CREDENTIAL, "refused"},
+    {HTTP, 400, SCK_OP_LOGIN, "could not load configuration", SCK_ACT_STOP, SCK_SAYS_POLICY, SCK_E_CREDENTIAL, "refused"},
+    {HTTP, 500, SCK_OP_LOGIN, "failed to verify client's certificate: x509: certificate has expired", SCK_ACT_STOP,
+     SCK_SAYS_POLICY, SCK_E_CREDENTIAL, "refused"},
+    {HTTP, 500, SCK_OP_LOGIN, "missing role_id", SCK_ACT_STOP, SCK_SAYS_POLICY, SCK_E_CREDENTIAL, "refused"},
+    {HTTP, 500, SCK_OP_LOGIN, "internal error", SCK_ACT_RETRY_ONCE, SCK_SAYS_NOTHING, SCK_E_CONNECT, "server_error"},
+    {HTTP, 503, SCK_OP_LOGIN | SCK_OP_RENEW, "Vault is sealed", SCK_ACT_SEALED, SCK_SAYS_SEALED, SCK_E_CONNECT, "sealed"},
+    {HTTP, 400, SCK_OP_RENEW, "lease is not renewable", SCK_ACT_STOP, SCK_SAYS_MALFORMED, SCK_E_STATE, "not_renewable"},
+    {HTTP, 403, SCK_OP_RENEW | SCK_OP_REVOKE, "permission denied", SCK_ACT_TOKEN, SCK_SAYS_BAD_TOKEN, SCK_E_CREDENTIAL,
+     "bad_token"},
+    {HTTP, 403, SCK_OP_RENEW | SCK_OP_REVOKE, DENIED, SCK_ACT_STOP, SCK_SAYS_POLICY, SCK_E_CONFIG, "denied"},
+    {HTTP, 400, SCK_OP_WRAPPING, "wrapping token is not valid or does not exist", SCK_ACT_STOP, SCK_SAYS_MISSING,
+     SCK_E_CREDENTIAL, "spent"},
+    {HTTP, 403, SCK_OP_WRAPPING, "permission denied", SCK_ACT_STOP, SCK_SAYS_MISSING, SCK_E_CREDENTIAL, "spent"},
+    {HTTP, 400, SCK_OP_WRAPPING, "no", SCK_ACT_STOP, SCK_SAYS_MALFORMED, SCK_E_CONFIG, "refused"},
+
     {HTTP, 404, SCK_OP_READ, "", SCK_ACT_STOP, SCK_SAYS_MISSING, SCK_E_NOT_FOUND, "missing"},
     {HTTP, 404, ALL_BUT(SCK_OP_READ), "", SCK_ACT_STOP, SCK_SAYS_NO_MOUNT, SCK_E_CONFIG, "no_path"},
     {HTTP, 404, SCK_OP_READ | SCK_OP_DECRYPT, NULL, SCK_ACT_STOP, SCK_SAYS_NO_MOUNT, SCK_E_CONFIG, "no_path"},
@@ -264,7 +282,7 @@ each_answer_means_what_it_must(void **state)
     assert_true(count < 128);
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
         const struct answer *a = &answers[i];
-        for (unsigned op = 1; op <= SCK_OP_TRIM; op <<= 1) {
+        for (unsigned op = 1; op <= SCK_OP_WRAPPING; op <<= 1) {
             if ((a->ops & op) == 0)
                 continue;
             const struct sck_triage *row = sck_vault_triage(a->net, a->status, op, a->text);

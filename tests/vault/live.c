@@ -25,6 +25,37 @@ live_plugin(const char *path)
     exit(2);
 }
 
+/* The variable of one of the two tokens. */
+static const char *
+auth_setting(const char *prefix, const char *name)
+{
+    char full[64];
+    (void)snprintf(full, sizeof full, "%s%s", prefix, name);
+    return getenv(full);
+}
+
+static struct sck_keeper_vault_auth
+auth_of(const char *prefix)
+{
+    const char *fd = auth_setting(prefix, "TOKEN_FD");
+    return (struct sck_keeper_vault_auth){
+        .method = auth_setting(prefix, "AUTH"),
+        .mount = auth_setting(prefix, "AUTH_MOUNT"),
+        .role = auth_setting(prefix, "AUTH_ROLE"),
+        .name_space = auth_setting(prefix, "AUTH_NAMESPACE"),
+        .token_env = auth_setting(prefix, "TOKEN_ENV"),
+        .token_fd = fd != NULL ? atoi(fd) : 0,
+        .token_credential = auth_setting(prefix, "TOKEN_CREDENTIAL"),
+        .role_id = auth_setting(prefix, "ROLE_ID"),
+        .role_id_file = auth_setting(prefix, "ROLE_ID_FILE"),
+        .secret_id_file = auth_setting(prefix, "SECRET_ID_FILE"),
+        .secret_id_wrapped = auth_setting(prefix, "SECRET_ID_WRAPPED") != NULL,
+        .jwt_file = auth_setting(prefix, "JWT_FILE"),
+        .client_cert_file = auth_setting(prefix, "CLIENT_CERT"),
+        .client_key_file = auth_setting(prefix, "CLIENT_KEY"),
+    };
+}
+
 enum sck_code
 live_open(const struct sck_keeper_plugin *plugin, struct sck_keeper **keeper, struct sck_err *err)
 {
@@ -34,6 +65,8 @@ live_open(const struct sck_keeper_plugin *plugin, struct sck_keeper **keeper, st
         .name_space = live_setting("NAMESPACE", ""),
         .token_file = getenv("TOKEN_FILE"),
         .admin_token_file = getenv("ADMIN_TOKEN_FILE"),
+        .auth = auth_of(""),
+        .admin_auth = auth_of("ADMIN_"),
         .ca_file = getenv("CA_FILE"),
         .insecure_http = getenv("INSECURE_HTTP") != NULL,
         .insecure_skip_verify = getenv("INSECURE_SKIP_VERIFY") != NULL,

@@ -16,13 +16,13 @@
 bool
 sck_auth_source_is_set(const struct sck_auth_source *s)
 {
-    return s->env != NULL || s->fd > 0 || s->credential != NULL || s->path != NULL;
+    return s->text != NULL || s->env != NULL || s->fd > 0 || s->credential != NULL || s->path != NULL;
 }
 
 bool
 sck_auth_source_is_live(const struct sck_auth_source *s)
 {
-    return s->env == NULL && s->fd <= 0 && (s->credential != NULL || s->path != NULL);
+    return s->text == NULL && s->env == NULL && s->fd <= 0 && (s->credential != NULL || s->path != NULL);
 }
 
 /* The file's path, allocated; NULL without one. */
@@ -85,6 +85,8 @@ from_credential(const struct sck_auth_source *s, struct sck_secret **out, struct
 static enum sck_code
 from_anywhere(const struct sck_auth_source *s, struct sck_secret **out, struct sck_err *err)
 {
+    if (s->text != NULL)
+        return sck_secret_from(s->text, strlen(s->text), out, err);
     if (s->env != NULL)
         return from_env(s, out, err);
     if (s->fd > 0)

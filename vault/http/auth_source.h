@@ -21,6 +21,7 @@ struct sck_auth_stamp {
 struct sck_auth_source {
     const char *what;           /* "the data token", for messages */
     const char *setting;        /* "token_file", for messages */
+    const char *text;           /* itself; no secret */
     const char *env;            /* an environment variable: told with a warning, ignored under AT_SECURE */
     int fd;                     /* a descriptor that is read to its end, once; 0: none */
     const char *credential;     /* of systemd */

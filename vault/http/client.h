@@ -24,6 +24,12 @@ struct sck_http_conf {
     int64_t request_timeout_ms;     /* also how long sent bytes may stay unacknowledged (TCP_USER_TIMEOUT) */
 };
 
+/* A TLS client certificate. */
+struct sck_http_identity {
+    const char *cert_file;          /* PEM, with its chain */
+    const char *key_file;           /* PEM, without a pass phrase */
+};
+
 /* A header without secrets: "name: value". */
 struct sck_header {
     const char *name, *value;
@@ -40,6 +46,7 @@ struct sck_http_request {
     const struct sck_secret *body;  /* or NULL */
     const char *call_id;            /* X-Correlation-Id */
     int64_t timeout_ms;             /* whole exchange */
+    const struct sck_http_identity *identity;   /* instead of the client's own; or NULL */
     bool fresh;                     /* on a connection of its own, so that it is sent once at most */
     const char *id_header;          /* of the answer: into reply->id; or NULL */
     const char *node_header;        /* of the answer: into reply->node; or NULL */

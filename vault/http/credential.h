@@ -7,9 +7,12 @@
 #define SCK_VAULT_HTTP_CREDENTIAL_H
 
 #include "lib/base/secret.h"
-#include "vault/forklock.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 struct sck_credential;
+struct sck_http_identity;
 
 /* One call that waits for the credential.  The caller's storage; must not move until `got` was called or it was let go. */
 struct sck_credential_waiter {
@@ -26,8 +29,8 @@ struct sck_credential_waiter {
 struct sck_credential_ops {
     /*
      * A copy of the current value, or, when `refused` is not NULL, of another one than that, which the server refused.
-     * Blocks until deadline_us (monotonic) at most.  SCK_E_CREDENTIAL: refused, and there is no other.  SCK_E_CONFIG,
-     * SCK_E_CONNECT and others: it cannot be had at all.
+     * Blocks until deadline_us (monotonic) at most.  SCK_E_CREDENTIAL without a message: refused, and there is no other.
+     * SCK_E_CREDENTIAL with one, SCK_E_CONFIG, SCK_E_CONNECT and others: it cannot be had at all.
      */
     enum sck_code (*get)(struct sck_credential *c, const struct sck_secret *refused, int64_t deadline_us,
                          struct sck_secret **value, struct sck_err *err);
@@ -35,6 +38,8 @@ struct sck_credential_ops {
     void (*want)(struct sck_credential *c, const struct sck_secret *refused, struct sck_credential_waiter *waiter);
     /* Let a waiter go.  False when its `got` has been called or is being called. */
     bool (*unwant)(struct sck_credential *c, struct sck_credential_waiter *waiter);
+    /* The server took `value`.  Called often; NULL: nobody cares. */
+    void (*proved)(struct sck_credential *c, const struct sck_secret *value);
     /* Wipe and free `own`.  Nobody waits. */
     void (*clear)(struct sck_credential *c);
 };
@@ -43,6 +48,7 @@ struct sck_credential {
     const struct sck_credential_ops *ops;
     void *own;                          /* the implementation's */
     bool usable;                        /* there is a setting that says where it comes from */
+    const struct sck_http_identity *identity;   /* the client certificate that goes with it, or NULL */
 };
 
 /* Zero-filled ones are cleared too. */
@@ -53,14 +59,5 @@ sck_credential_clear(struct sck_credential *c)
         c->ops->clear(c);
     c->ops = NULL;
 }
-
-/*
- * A token that lives in a file: read when first needed, and again when the server says that it is bad.
- * Caller's storage; `what` and `setting` ("the data token", "token_file") are borrowed, `path` is copied and may be NULL.
- * SCK_E_MEMORY.  Its `get` fails with SCK_E_CONFIG when no file is set, or it is missing, readable by others or holds
- * what is no token (anything but 1 to 4096 printable ASCII characters); with SCK_E_IO.
- */
-SCK_MUST_CHECK enum sck_code sck_credential_file_init(struct sck_credential *c, const char *what, const char *setting,
-                                                      const char *path, struct sck_err *err);
 
 #endif

@@ -86,7 +86,7 @@ harden_tls(CURL *easy, void *ssl_ctx, void *arg)
 }
 
 static void
-set_tls(const struct sck_http *http, CURL *easy)
+set_tls(const struct sck_http *http, CURL *easy, const struct sck_http_request *request)
 {
     long verify = http->insecure_skip_verify ? 0L : 1L;
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -97,10 +97,16 @@ set_tls(const struct sck_http *http, CURL *easy)
         /* Otherwise the system's CAs would be trusted beside it. */
         curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
     }
-    if (http->client_cert != NULL)
-        curl_easy_setopt(easy, CURLOPT_SSLCERT, http->client_cert);
-    if (http->client_key != NULL)
-        curl_easy_setopt(easy, CURLOPT_SSLKEY, http->client_key);
+    const char *cert = request->identity != NULL ? request->identity->cert_file : http->client_cert;
+    const char *key = request->identity != NULL ? request->identity->key_file : http->client_key;
+    if (cert != NULL)
+        curl_easy_setopt(easy, CURLOPT_SSLCERT, cert);
+    if (key != NULL)
+        curl_easy_setopt(easy, CURLOPT_SSLKEY, key);
+    /* Otherwise OpenSSL would ask for one on the terminal. */
+    curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");
+    /* A resumed session shows the certificate that was there when it began. */
+    curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, request->fresh ? 0L : 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, harden_tls);
 }
 
@@ -242,7 +248,7 @@ sck_exchange_begin(struct sck_exchange *x, const struct sck_http *http, struct s
     }
     sck_sockets_watch(sockets, x->easy);
     set_limits(http, x->easy, request);
-    set_tls(http, x->easy);
+    set_tls(http, x->easy, request);
     curl_easy_setopt(x->easy, CURLOPT_PRIVATE, x);
     curl_easy_setopt(x->easy, CURLOPT_ERRORBUFFER, x->why);
     curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, take_body);

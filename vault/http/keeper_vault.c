@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vault/http/keeper_vault.h"
 
+#include "vault/http/auth.h"
 #include "vault/http/transit.h"
 #include "vault/http/url.h"
 
@@ -36,9 +37,10 @@ static void
 vault_close(struct sck_keeper *keeper)
 {
     struct sck_vault *v = sck_vault_of(keeper);
-    sck_http_free(&v->http);
+    /* Logins are revoked: that takes the client. */
     sck_credential_clear(&v->data);
     sck_credential_clear(&v->admin);
+    sck_http_free(&v->http);
     sck_remote_clear(&v->remote);
     free(v);
 }
@@ -94,12 +96,39 @@ take_settings(struct sck_vault *v, const struct sck_keeper_vault_conf *conf, str
     return SCK_OK;
 }
 
+/* The two tokens.  A transport of a test's own has no threads of ours beside it. */
+static enum sck_code
+take_tokens(struct sck_vault *v, const struct sck_keeper_vault_conf *conf, bool threaded, struct sck_err *err)
+{
+    struct sck_auth_setup data = {
+        .what = "the data token",
+        .role_word = "data",
+        .prefix = "",
+        .token_file = conf->token_file,
+        .conf = &conf->auth,
+        .name_space = v->name_space,
+        .remote = &v->remote,
+        .threaded = threaded,
+    };
+    struct sck_auth_setup admin = data;
+    admin.what = "the admin token";
+    admin.role_word = "admin";
+    admin.prefix = "admin_";
+    admin.token_file = conf->admin_token_file;
+    admin.conf = &conf->admin_auth;
+    admin.fallback = &conf->auth;
+    enum sck_code rc = sck_auth_init(&v->data, &data, err);
+    return rc == SCK_OK ? sck_auth_init(&v->admin, &admin, err) : rc;
+}
+
 enum sck_code
 sck_keeper_vault_new(const struct sck_keeper_vault_conf *conf, const struct sck_env *env,
                      struct sck_keeper **out, struct sck_err *err)
 {
     const struct sck_http_conf http = {
         .ca_file = conf->ca_file,
+        .client_cert = conf->auth.client_cert_file,
+        .client_key = conf->auth.client_key_file,
         .insecure_skip_verify = conf->insecure_skip_verify,
         .connect_timeout_ms = or_default(conf->connect_timeout_ms, 2000),
         .request_timeout_ms = or_default(conf->request_timeout_ms, 5000),
@@ -119,10 +148,7 @@ sck_keeper_vault_new(const struct sck_keeper_vault_conf *conf, const struct sck_
         vault_close(&v->base);
         return rc;
     }
-    rc = sck_credential_file_init(&v->data, "the data token", "token_file", conf->token_file, err);
-    enum sck_code rc2 =
-        sck_credential_file_init(&v->admin, "the admin token", "admin_token_file", conf->admin_token_file, err);
-    rc = rc != SCK_OK ? rc : rc2;
+    rc = take_tokens(v, conf, env == NULL, err);
     if (rc == SCK_OK && v->remote.env.exchange == NULL) {
         rc = sck_http_new(&http, &v->http, err);
         v->remote.env.exchange = http_exchange;

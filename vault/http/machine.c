@@ -192,7 +192,7 @@ enum sck_next
 sck_call_credential(struct sck_call *c, enum sck_code code, struct sck_secret *value, const struct sck_err *err)
 {
     /* There is no other one than that which was refused: then that verdict stands. */
-    if (code != SCK_OK && c->sent)
+    if (code == SCK_E_CREDENTIAL && c->sent && err->code == SCK_OK)
         return over(c);
     if (code != SCK_OK) {
         c->err = *err;
@@ -228,6 +228,7 @@ sck_call_request(struct sck_call *c)
         .body = lookup ? NULL : c->body,
         .call_id = c->id,
         .timeout_ms = left < c->remote->request_timeout_ms ? (left > 0 ? left : 1) : c->remote->request_timeout_ms,
+        .identity = c->identity != NULL ? c->identity : c->credential != NULL ? c->credential->identity : NULL,
         .fresh = c->fresh || c->once,
         .id_header = d->id_header,
         .node_header = d->node_header,
@@ -402,6 +403,8 @@ sck_call_answered(struct sck_call *c)
     a->row = d->triage(a->reply.net, a->reply.status, op, d->error_text(a->json, a->text, sizeof a->text));
     a->attempts += lookup ? 0 : 1;
     const struct sck_triage *row = a->row;
+    if (row->verdict == SCK_SAYS_OK && c->credential != NULL && c->credential->ops->proved != NULL)
+        c->credential->ops->proved(c->credential, c->token);
     bool stale = was_stale(c), more_nodes = has_next_node(c);
     tell_breaker(c, stale || more_nodes);
     enum sck_next next = lookup ? after_lookup(c) : judge(c, stale, more_nodes);

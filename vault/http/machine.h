@@ -100,6 +100,7 @@ struct sck_call {
     const char *content_type;           /* of the body; NULL: application/json */
     const struct sck_secret *body;      /* or NULL */
     struct sck_credential *credential;  /* or NULL */
+    const struct sck_http_identity *identity;   /* instead of the credential's; or NULL */
     int64_t deadline_us;                /* monotonic; 0: the remote's own */
     bool once;                          /* sent once at most, on a connection of its own: the caller has its own way on */
 

@@ -33,6 +33,22 @@ static const struct sck_triage rows[] = {
     {ANSWER(300, 399), 0, SCK_MATCH_ANY, NULL, SCK_ACT_STOP, SCK_SAYS_NOTHING, SCK_E_CONFIG, "redirect",
      "the server redirects elsewhere, which is never followed: set url to the node that answers", false},
 
+    /* logins: what is refused is never asked again by itself */
+    {ANSWER(403, 403), SCK_OP_LOGIN, SCK_MATCH_IS, "permission denied", SCK_ACT_STOP, SCK_SAYS_NO_MOUNT, SCK_E_CREDENTIAL,
+     "no_login", "the login is refused, or there is none: check the role, what proves it, auth_mount and auth_namespace", false},
+    {ANSWER(400, 403), SCK_OP_LOGIN, SCK_MATCH_ANY, NULL, SCK_ACT_STOP, SCK_SAYS_POLICY, SCK_E_CREDENTIAL, "refused",
+     "the login is refused: check the role and what proves it", true},
+    {ANSWER(500, 500), SCK_OP_LOGIN, SCK_MATCH_HAS, "failed to verify client's certificate", SCK_ACT_STOP,
+     SCK_SAYS_POLICY, SCK_E_CREDENTIAL, "refused", "the client certificate is refused: renew it", true},
+    {ANSWER(500, 500), SCK_OP_LOGIN, SCK_MATCH_HAS, "missing ", SCK_ACT_STOP, SCK_SAYS_POLICY, SCK_E_CREDENTIAL,
+     "refused", "the login is refused: check the role and what proves it", true},
+    {ANSWER(400, 403), SCK_OP_WRAPPING, SCK_MATCH_HAS, "wrapping token", SCK_ACT_STOP, SCK_SAYS_MISSING, SCK_E_CREDENTIAL,
+     "spent", "the wrapping token was used, has expired or is none", false},
+    {ANSWER(403, 403), SCK_OP_WRAPPING, SCK_MATCH_ANY, NULL, SCK_ACT_STOP, SCK_SAYS_MISSING, SCK_E_CREDENTIAL, "spent",
+     "the wrapping token was used, has expired or is none", false},
+    {ANSWER(400, 400), SCK_OP_RENEW, SCK_MATCH_ANY, NULL, SCK_ACT_STOP, SCK_SAYS_MALFORMED, SCK_E_STATE, "not_renewable",
+     "the token cannot be renewed", true},
+
     /* 400: the caller's, the key's or the ciphertext's fault */
     {ANSWER(400, 400), KEYED, SCK_MATCH_HAS, "encryption key not found", SCK_ACT_STOP,
      SCK_SAYS_MISSING, SCK_E_NOT_FOUND, "missing", "no such KEK", false},
@@ -138,6 +154,10 @@ sck_vault_op_name(unsigned op)
     case SCK_OP_HEALTH:         return "health";
     case SCK_OP_LEADER:         return "leader";
     case SCK_OP_LOOKUP:         return "lookup";
+    case SCK_OP_LOGIN:          return "login";
+    case SCK_OP_RENEW:          return "renew";
+    case SCK_OP_REVOKE:         return "revoke";
+    case SCK_OP_WRAPPING:       return "unwrapping";
     case SCK_OP_CAPABILITIES:   return "capabilities";
     case SCK_OP_ROTATE:         return "rotate";
     case SCK_OP_TRIM:           return "trim";

@@ -21,7 +21,11 @@ enum sck_vault_op {
     SCK_OP_CAPABILITIES = 1U << 11, /* POST sys/capabilities-self */
     SCK_OP_REWRAP = 1U << 12,
     SCK_OP_ROTATE = 1U << 13,       /* POST keys/:n/rotate */
-    SCK_OP_TRIM = 1U << 14          /* POST keys/:n/trim */
+    SCK_OP_TRIM = 1U << 14,         /* POST keys/:n/trim */
+    SCK_OP_LOGIN = 1U << 16,        /* POST auth/:mount/login */
+    SCK_OP_RENEW = 1U << 17,        /* POST auth/token/renew-self */
+    SCK_OP_REVOKE = 1U << 18,       /* POST auth/token/revoke-self */
+    SCK_OP_WRAPPING = 1U << 19      /* POST sys/wrapping/lookup, unwrap */
 };
 /* A word for logs and messages. */
 const char *sck_vault_op_name(unsigned op);
