@@ -265,12 +265,62 @@ typedef enum sck_code (*sck_keeper_vault_open_fn)(const struct sck_keeper_vault_
  */
 typedef enum sck_code (*sck_keeper_vault_prepare_fn)(struct sck_keeper *keeper, struct sck_err *err);
 
+/* ---- keeper azure: Azure Key Vault or Managed HSM, in the same plug-in ---- */
+enum sck_azure_credential {
+    SCK_AZURE_AUTO,         /* the first of the others for which there is a setting, else MANAGED */
+    SCK_AZURE_SECRET,       /* a client's secret */
+    SCK_AZURE_CERTIFICATE,  /* an assertion signed with a certificate's key */
+    SCK_AZURE_FEDERATED,    /* a token of another issuer, from a file (workload identity) */
+    SCK_AZURE_MANAGED       /* the identity of this machine, service or application */
+};
+/* One identity; strings may be NULL. */
+struct sck_azure_identity {
+    enum sck_azure_credential credential;
+    const char *client_id;
+    const char *secret_file;
+    const struct sck_secret *secret;    /* borrowed during open; the file wins */
+    const char *certificate_file;       /* PEM */
+    const char *certificate_key_file;   /* PEM, RSA, no passphrase */
+    const char *federated_token_file;
+};
+struct sck_keeper_azure_conf {
+    const char *url;                    /* https://NAME.vault.azure.net or https://NAME.managedhsm.azure.net */
+    const char *tenant_id;              /* not needed with MANAGED */
+    const char *authority;              /* https://login.microsoftonline.com */
+    const char *identity_endpoint;      /* of App Service, or NULL */
+    const struct sck_secret *identity_header;   /* what that endpoint wants to see, or NULL; borrowed during open */
+    const char *metadata;               /* of the machine: http://169.254.169.254 */
+    struct sck_azure_identity data;     /* reads and unwraps */
+    struct sck_azure_identity admin;    /* creates, rotates, disables, deletes, purges; client_id NULL: `data` does */
+    const char *ca_file;                /* or NULL: the system's */
+    bool insecure_http;
+    const char *key_type;               /* "RSA", "RSA-HSM" or "oct-HSM" */
+    int64_t key_bits;                   /* of RSA: 2048, 3072 or 4096 */
+    bool purge;                         /* purge what was deleted, where the vault lets us */
+    int64_t connect_timeout_ms;         /* 0 means 2000 */
+    int64_t request_timeout_ms;         /* 0 means 10000 */
+    int64_t deadline_ms;                /* whole call with retries; 0 means 30000 */
+    int64_t delete_wait_ms;             /* how long an erasure waits for the vault's own work */
+    unsigned max_retries;               /* 0 to 10 */
+    int64_t retry_backoff_ms;           /* 0 means 500 */
+    /*
+     * HMAC-SHA-256 under the token's `mac` key: what tells our wrapped DEKs from those that anybody can make who has a
+     * public wrapping key.  Called without a lock held.
+     */
+    enum sck_code (*mac)(void *arg, const void *data, size_t len, uint8_t out[SCK_SHA256_LEN], struct sck_err *err);
+    void *mac_arg;
+};
+/* No request is made.  SCK_E_CONFIG: a malformed URL, http:// where it must not be, a setting that is missing. */
+typedef enum sck_code (*sck_keeper_azure_open_fn)(const struct sck_keeper_azure_conf *conf,
+                                                  struct sck_keeper **out, struct sck_err *err);
+
 /* The plug-in's one exported symbol is a `const struct sck_keeper_plugin scopekey_keeper_plugin`. */
 #define SCK_KEEPER_PLUGIN_VERSION 3
 struct sck_keeper_plugin {
     unsigned version;
     sck_keeper_vault_open_fn vault_open;
     sck_keeper_vault_prepare_fn vault_prepare;
+    sck_keeper_azure_open_fn azure_open;
 };
 
 #endif

@@ -16,6 +16,7 @@ lib/token     lib/base lib/core
 lib/catalog   lib/base lib/core
 vault         lib/base lib/core
 vault/http    lib/base lib/core vault
+vault/azure   lib/base lib/core vault
 lib/service   lib/base lib/core lib/token lib/catalog vault
 lib/api       lib/base lib/core lib/service include
 provider      lib/base lib/core lib/service include

@@ -48,7 +48,8 @@ enum sck_verdict {
     SCK_SAYS_BAD_TOKEN,
     SCK_SAYS_POLICY,        /* the token is good and may not do this */
     SCK_SAYS_NO_MOUNT,
-    SCK_SAYS_SEALED
+    SCK_SAYS_SEALED,
+    SCK_SAYS_BUSY           /* the server is still at something else with this key */
 };
 
 /* How the server's error text must look; texts come as OpenBao writes them or wrapped in "1 error occurred: ...". */

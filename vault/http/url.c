@@ -16,6 +16,14 @@ is_loopback(const char *host)
     return inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127;
 }
 
+/* 169.254.0.0/16 (RFC 3927): never beyond the link. */
+static bool
+is_link_local(const char *host)
+{
+    struct in_addr v4;
+    return inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 16 == 0xA9FE;
+}
+
 /* Whether the URL has this part, beyond the "/" that every URL has. */
 static bool
 has(CURLU *u, CURLUPart part)
@@ -28,26 +36,27 @@ has(CURLU *u, CURLUPart part)
 }
 
 static enum sck_code
-check(CURLU *u, const char *scheme, const char *host, bool insecure_http, struct sck_err *err)
+check(CURLU *u, const char *scheme, const char *host, const struct sck_url_rules *rules, struct sck_err *err)
 {
+    const char *keeper = rules->keeper, *setting = rules->setting;
     if (has(u, CURLUPART_USER) || has(u, CURLUPART_PASSWORD) || has(u, CURLUPART_PATH) || has(u, CURLUPART_QUERY) ||
         has(u, CURLUPART_FRAGMENT))
-        return sck_fail(err, SCK_E_CONFIG, "keeper vault: url must be scheme, host and port alone");
+        return sck_fail(err, SCK_E_CONFIG, "keeper %s: %s must be scheme, host and port alone", keeper, setting);
     if (strcmp(scheme, "https") == 0)
         return SCK_OK;
     if (strcmp(scheme, "http") != 0)
-        return sck_fail(err, SCK_E_CONFIG, "keeper vault: url must begin with https://");
-    if (!insecure_http)
-        return sck_fail(err, SCK_E_CONFIG, "keeper vault: url is http://: use https://, or for a server on this machine "
-                        "set insecure_http = true");
-    if (!is_loopback(host))
-        return sck_fail(err, SCK_E_CONFIG,
-                        "keeper vault: http:// is for a server on this machine alone: use https://");
+        return sck_fail(err, SCK_E_CONFIG, "keeper %s: %s must begin with https://", keeper, setting);
+    if (rules->http == SCK_URL_HTTP_NEVER)
+        return sck_fail(err, SCK_E_CONFIG, "keeper %s: %s is http://: use https://, or for a server on this machine "
+                        "set insecure_http = true", keeper, setting);
+    if (!is_loopback(host) && !(rules->http == SCK_URL_HTTP_LINK && is_link_local(host)))
+        return sck_fail(err, SCK_E_CONFIG, "keeper %s: http:// is for a server on this machine alone: use https://",
+                        keeper);
     return SCK_OK;
 }
 
 enum sck_code
-sck_vault_url_parse(const char *url, bool insecure_http, char out[SCK_VAULT_URL_MAX], struct sck_err *err)
+sck_url_parse(const char *url, const struct sck_url_rules *rules, char out[SCK_URL_MAX], struct sck_err *err)
 {
     char *scheme = NULL, *host = NULL, *port = NULL;
     enum sck_code rc;
@@ -55,20 +64,21 @@ sck_vault_url_parse(const char *url, bool insecure_http, char out[SCK_VAULT_URL_
     CURLU *u = curl_url();
     if (u == NULL)
         return sck_fail(err, SCK_E_MEMORY, "out of memory");
-    if (strlen(url) >= SCK_VAULT_URL_MAX ||
+    if (strlen(url) >= SCK_URL_MAX ||
         curl_url_set(u, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME | CURLU_DISALLOW_USER) != CURLUE_OK ||
         curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
         curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK) {
-        rc = sck_fail(err, SCK_E_CONFIG, "keeper vault: url is malformed: write https://host:port");
+        rc = sck_fail(err, SCK_E_CONFIG, "keeper %s: %s is malformed: write https://host:port", rules->keeper,
+                      rules->setting);
         goto out;
     }
-    rc = check(u, scheme, host, insecure_http, err);
+    rc = check(u, scheme, host, rules, err);
     if (rc == SCK_OK) {
         bool own_port = curl_url_get(u, CURLUPART_PORT, &port, 0) == CURLUE_OK;
-        int len = snprintf(out, SCK_VAULT_URL_MAX, "%s://%s%s%s", scheme, host, own_port ? ":" : "",
+        int len = snprintf(out, SCK_URL_MAX, "%s://%s%s%s", scheme, host, own_port ? ":" : "",
                            own_port ? port : "");
-        if (len < 0 || len >= SCK_VAULT_URL_MAX)
-            rc = sck_fail(err, SCK_E_CONFIG, "keeper vault: url is too long");
+        if (len < 0 || len >= SCK_URL_MAX)
+            rc = sck_fail(err, SCK_E_CONFIG, "keeper %s: %s is too long", rules->keeper, rules->setting);
     }
 out:
     curl_free(scheme);
