@@ -28,7 +28,21 @@ sck_words_protection(size_t index)
 const char *
 sck_words_keeper(size_t index)
 {
-    static const char *const words[] = {"token", "vault", "local"};
+    static const char *const words[] = {"token", "vault", "azure", "local"};
+    return WORD_AT(words, index);
+}
+
+const char *
+sck_words_azure_credential(size_t index)
+{
+    static const char *const words[] = {"auto", "secret", "certificate", "federated", "managed"};
+    return WORD_AT(words, index);
+}
+
+const char *
+sck_words_azure_key_type(size_t index)
+{
+    static const char *const words[] = {"rsa", "rsa-hsm", "oct-hsm"};
     return WORD_AT(words, index);
 }
 

@@ -23,7 +23,7 @@ static const struct sck_conf_key table[] = {
      OFF(environment)},
     {"scopekey", "state_dir", SCK_CONF_PATH, NULL, ".", 0, 0, NULL, 0, OFF(state_dir)},
     {"scopekey", "catalog", SCK_CONF_PATH, NULL, "catalog.db", 0, 0, NULL, 0, OFF(catalog)},
-    {"scopekey", "keeper", SCK_CONF_WORD, "KEY_VAULT_MODE", "token", 0, 0, "token|vault|local", 0, OFF(keeper)},
+    {"scopekey", "keeper", SCK_CONF_WORD, "KEY_VAULT_MODE", "token", 0, 0, "token|vault|azure|local", 0, OFF(keeper)},
     {"scopekey", "key_prefix", SCK_CONF_TEXT, NULL, "scopekey", 0, 0, NULL, 0, OFF(key_prefix)},
     {"scopekey", "keyed_names", SCK_CONF_BOOL, NULL, "true", 0, 0, NULL, 0, OFF(keyed_names)},
     {"scopekey", "scopes", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(scopes)},
@@ -95,6 +95,42 @@ static const struct sck_conf_key table[] = {
     {"keeper vault", "deadline_ms", SCK_CONF_INT, NULL, "30000", 1, 3600000, NULL, 0, OFF(vault_deadline_ms)},
     {"keeper vault", "max_retries", SCK_CONF_INT, NULL, "3", 0, 10, NULL, 0, OFF(vault_max_retries)},
     {"keeper vault", "retry_backoff_ms", SCK_CONF_INT, NULL, "100", 1, 5000, NULL, 0, OFF(vault_retry_backoff_ms)},
+    {"keeper azure", "url", SCK_CONF_TEXT, "KEY_VAULT_URL", "", 0, 0, NULL, 0, OFF(azure_url)},
+    {"keeper azure", "credential", SCK_CONF_WORD, NULL, "auto", 0, 0, "auto|secret|certificate|federated|managed", 0,
+     OFF(azure_credential)},
+    {"keeper azure", "tenant_id", SCK_CONF_TEXT, "KEY_VAULT_TENANT_ID", "", 0, 0, NULL, 0, OFF(azure_tenant_id)},
+    {"keeper azure", "client_id", SCK_CONF_TEXT, "KEY_VAULT_CLIENT_ID", "", 0, 0, NULL, 0, OFF(azure_client_id)},
+    {"keeper azure", "client_secret_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(azure_client_secret_file)},
+    {"keeper azure", "certificate_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(azure_certificate_file)},
+    {"keeper azure", "certificate_key_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(azure_certificate_key_file)},
+    {"keeper azure", "federated_token_file", SCK_CONF_PATH, "AZURE_FEDERATED_TOKEN_FILE", "", 0, 0, NULL, 0,
+     OFF(azure_federated_token_file)},
+    {"keeper azure", "admin_client_id", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(azure_admin_client_id)},
+    {"keeper azure", "admin_client_secret_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0,
+     OFF(azure_admin_client_secret_file)},
+    {"keeper azure", "admin_certificate_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0,
+     OFF(azure_admin_certificate_file)},
+    {"keeper azure", "admin_certificate_key_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0,
+     OFF(azure_admin_certificate_key_file)},
+    {"keeper azure", "authority", SCK_CONF_TEXT, "AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com", 0, 0, NULL,
+     0, OFF(azure_authority)},
+    {"keeper azure", "identity_endpoint", SCK_CONF_TEXT, "IDENTITY_ENDPOINT", "", 0, 0, NULL, 0,
+     OFF(azure_identity_endpoint)},
+    {"keeper azure", "metadata", SCK_CONF_TEXT, "AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://169.254.169.254", 0, 0, NULL,
+     0, OFF(azure_metadata)},
+    {"keeper azure", "ca_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(azure_ca_file)},
+    {"keeper azure", "insecure_http", SCK_CONF_BOOL, NULL, "false", 0, 0, NULL, 0, OFF(azure_insecure_http)},
+    {"keeper azure", "key_type", SCK_CONF_WORD, NULL, "rsa", 0, 0, "rsa|rsa-hsm|oct-hsm", 0, OFF(azure_key_type)},
+    {"keeper azure", "key_bits", SCK_CONF_INT, NULL, "3072", 2048, 4096, NULL, 0, OFF(azure_key_bits)},
+    {"keeper azure", "purge", SCK_CONF_BOOL, NULL, "true", 0, 0, NULL, 0, OFF(azure_purge)},
+    {"keeper azure", "connect_timeout_ms", SCK_CONF_INT, NULL, "2000", 1, 600000, NULL, 0,
+     OFF(azure_connect_timeout_ms)},
+    {"keeper azure", "request_timeout_ms", SCK_CONF_INT, NULL, "10000", 1, 600000, NULL, 0,
+     OFF(azure_request_timeout_ms)},
+    {"keeper azure", "deadline_ms", SCK_CONF_INT, NULL, "30000", 1, 3600000, NULL, 0, OFF(azure_deadline_ms)},
+    {"keeper azure", "delete_wait_ms", SCK_CONF_INT, NULL, "60000", 0, 3600000, NULL, 0, OFF(azure_delete_wait_ms)},
+    {"keeper azure", "max_retries", SCK_CONF_INT, NULL, "3", 0, 10, NULL, 0, OFF(azure_max_retries)},
+    {"keeper azure", "retry_backoff_ms", SCK_CONF_INT, NULL, "500", 1, 5000, NULL, 0, OFF(azure_retry_backoff_ms)},
     {"keeper local", "path", SCK_CONF_PATH, "KEY_VAULT_LOCAL_PATH", "secrets", 0, 0, NULL, 0, OFF(local_path)},
     {"keeper local", "root", SCK_CONF_WORD, NULL, "token", 0, 0, "token|passphrase", 0, OFF(local_root)},
     {"keeper local", "passphrase_file", SCK_CONF_PATH, NULL, "", 0, 0, NULL, 0, OFF(local_passphrase_file)},
@@ -268,17 +304,48 @@ set_defaults(struct sck_conf *conf, struct sck_err *err)
     return rc;
 }
 
-/* A variable's value; OpenBao's name of one of Vault's wins, as in its own client. */
+/*
+ * A variable's value.  OpenBao's name of one of Vault's wins, as in its own client; what Azure's workload identity sets
+ * counts where our own names are not set.
+ */
 static const char *
 env_value(const char *name)
 {
-    char bao[64];
+    char other[64] = "";
     const char *value = NULL;
     if (strncmp(name, "VAULT_", 6) == 0) {
-        (void)snprintf(bao, sizeof bao, "BAO_%s", name + 6);
-        value = secure_getenv(bao);
+        (void)snprintf(other, sizeof other, "BAO_%s", name + 6);
+        value = secure_getenv(other);
     }
-    return value != NULL && value[0] != '\0' ? value : secure_getenv(name);
+    if (value == NULL || value[0] == '\0')
+        value = secure_getenv(name);
+    bool empty = value == NULL || value[0] == '\0';
+    if (empty && (strcmp(name, "KEY_VAULT_TENANT_ID") == 0 || strcmp(name, "KEY_VAULT_CLIENT_ID") == 0)) {
+        (void)snprintf(other, sizeof other, "AZURE_%s", name + 10);
+        value = secure_getenv(other);
+    }
+    return value;
+}
+
+/* KEY_VAULT_ENABLED = false: no vault outside, so KEKs live in the token. */
+static enum sck_code
+set_keeper_from_env(struct sck_conf *conf, struct sck_err *err)
+{
+    const char *value = secure_getenv("KEY_VAULT_ENABLED");
+    bool enabled = true;
+    if (value == NULL || value[0] == '\0')
+        return SCK_OK;
+    if (!parse_bool(value, true, &enabled))
+        return sck_fail(err, SCK_E_CONFIG, "environment variable KEY_VAULT_ENABLED: \"%s\" is neither true nor false",
+                        value);
+    if (enabled)
+        return SCK_OK;
+    char *token = strdup("token");
+    if (token == NULL)
+        return sck_fail(err, SCK_E_MEMORY, "out of memory");
+    free(conf->keeper);
+    conf->keeper = token;
+    return SCK_OK;
 }
 
 static enum sck_code
@@ -290,7 +357,7 @@ set_from_env(struct sck_conf *conf, struct sck_err *err)
         if (value != NULL && value[0] != '\0')
             rc = set_value(conf, &table[i], value, true, err);
     }
-    return rc;
+    return rc == SCK_OK ? set_keeper_from_env(conf, err) : rc;
 }
 
 struct walk {
@@ -379,6 +446,8 @@ check_whole(const struct sck_conf *conf, struct sck_err *err)
         sck_err_prefix(err, "%s: scopes", conf->path);
         return rc;
     }
+    if (strcmp(conf->keeper, "azure") == 0)
+        return sck_conf_check_azure(conf, err);
     if (strcmp(conf->keeper, "local") == 0 && strcmp(conf->environment, "production") == 0)
         return sck_fail(err, SCK_E_CONFIG, "%s: keeper = local is for development, and environment is production: choose "
                         "keeper token, vault or azure", conf->path);

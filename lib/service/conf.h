@@ -39,7 +39,7 @@ struct sck_conf {
     char *environment;          /* development, staging, production */
     char *state_dir;
     char *catalog;              /* SQLite file */
-    char *keeper;               /* token or vault */
+    char *keeper;               /* token, vault or azure */
     char *key_prefix;           /* of KEK names */
     bool keyed_names;
     char *scopes;               /* wall; "" none */
@@ -74,6 +74,33 @@ struct sck_conf {
     int64_t vault_deadline_ms;
     int64_t vault_max_retries;
     int64_t vault_retry_backoff_ms;
+    /* [keeper azure] */
+    char *azure_url;
+    char *azure_credential;         /* auto, secret, certificate, federated, managed */
+    char *azure_tenant_id;
+    char *azure_client_id;
+    char *azure_client_secret_file;
+    char *azure_certificate_file;
+    char *azure_certificate_key_file;
+    char *azure_federated_token_file;
+    char *azure_admin_client_id;
+    char *azure_admin_client_secret_file;
+    char *azure_admin_certificate_file;
+    char *azure_admin_certificate_key_file;
+    char *azure_authority;
+    char *azure_identity_endpoint;
+    char *azure_metadata;
+    char *azure_ca_file;
+    bool azure_insecure_http;
+    char *azure_key_type;           /* rsa, rsa-hsm, oct-hsm */
+    int64_t azure_key_bits;
+    bool azure_purge;
+    int64_t azure_connect_timeout_ms;
+    int64_t azure_request_timeout_ms;
+    int64_t azure_deadline_ms;
+    int64_t azure_delete_wait_ms;
+    int64_t azure_max_retries;
+    int64_t azure_retry_backoff_ms;
     /* [keeper local] */
     char *local_path;           /* folder of secrets.json */
     char *local_root;           /* token or passphrase */
@@ -127,13 +154,16 @@ SCK_MUST_CHECK enum sck_code sck_conf_check_vault(const struct sck_conf *conf, s
 /* The environment variable that gives the data token here, or NULL.  Borrowed. */
 const char *sck_conf_vault_token_env(const struct sck_conf *conf);
 
+/* What the rows of [keeper azure] cannot say one by one.  SCK_E_CONFIG. */
+SCK_MUST_CHECK enum sck_code sck_conf_check_azure(const struct sck_conf *conf, struct sck_err *err);
+
 /* The table itself, for man pages, `--help` and tests. */
 enum sck_conf_type { SCK_CONF_TEXT, SCK_CONF_PATH, SCK_CONF_BOOL, SCK_CONF_INT, SCK_CONF_WORD, SCK_CONF_UUID };
 struct sck_conf_key {
     const char *section;
     const char *key;
     enum sck_conf_type type;
-    const char *env;            /* documented environment variable, or NULL; BAO_X wins over VAULT_X */
+    const char *env;            /* documented environment variable, or NULL; BAO_X wins over VAULT_X, KEY_VAULT_X over AZURE_X */
     const char *fallback;       /* default as text; "" none */
     int64_t min, max;           /* SCK_CONF_INT */
     const char *words;          /* SCK_CONF_WORD: "a|b|c" */

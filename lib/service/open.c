@@ -3,10 +3,12 @@
 #include "lib/service/engine.h"
 
 #include "lib/base/file.h"
+#include "lib/base/log.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char *
 or_null(const char *text)
@@ -75,7 +77,7 @@ kek_release(void *key)
 
 /* The plug-in brings libcurl and some 25 libraries, so it is loaded only when the configuration asks for it. */
 static enum sck_code
-load_plugin(const struct sck_keeper_plugin **out, struct sck_err *err)
+load_plugin(enum sck_keeper_kind kind, const struct sck_keeper_plugin **out, struct sck_err *err)
 {
     static const char *const name = "keeper-http.so";
     const char *dir = secure_getenv("SCOPEKEY_PLUGINS");
@@ -86,9 +88,11 @@ load_plugin(const struct sck_keeper_plugin **out, struct sck_err *err)
     const struct sck_keeper_plugin *p = handle != NULL ? dlsym(handle, "scopekey_keeper_plugin") : NULL;
     enum sck_code rc = SCK_OK;
     if (p == NULL)
-        rc = sck_fail(err, SCK_E_CONFIG, "keeper vault: cannot load %s: install it with the rest of Scopekey", path);
+        rc = sck_fail(err, SCK_E_CONFIG, "keeper %s: cannot load %s: install it with the rest of Scopekey",
+                      sck_keeper_kind_name(kind), path);
     else if (p->version != SCK_KEEPER_PLUGIN_VERSION)
-        rc = sck_fail(err, SCK_E_CONFIG, "keeper vault: %s is of another version of Scopekey", path);
+        rc = sck_fail(err, SCK_E_CONFIG, "keeper %s: %s is of another version of Scopekey", sck_keeper_kind_name(kind),
+                      path);
     free(path);
     *out = p;
     return rc;
@@ -121,7 +125,7 @@ open_vault(const struct sck_conf *conf, struct sck_keeper **out, struct sck_err 
     const char *token_env = sck_conf_vault_token_env(conf);
     enum sck_code rc = sck_conf_check_vault(conf, err);
     if (rc == SCK_OK)
-        rc = load_plugin(&plugin, err);
+        rc = load_plugin(SCK_KEEPER_VAULT, &plugin, err);
     if (rc != SCK_OK)
         return rc;
     struct sck_keeper_vault_conf v = {
@@ -146,6 +150,106 @@ open_vault(const struct sck_conf *conf, struct sck_keeper **out, struct sck_err 
         v.auth.token_env = token_env;
     }
     return plugin->vault_open(&v, out, err);
+}
+
+/* Keeper azure tells its own wrapped DEKs from others by this. */
+static enum sck_code
+azure_mac(void *arg, const void *data, size_t len, uint8_t out[SCK_SHA256_LEN], struct sck_err *err)
+{
+    return sck_token_hmac(arg, SCK_SYS_MAC, data, len, out, err);
+}
+
+/* A secret of the environment, where that counts; *secret stays NULL without one. */
+static enum sck_code
+secret_from_env(const struct sck_conf *conf, const char *name, struct sck_secret **secret, struct sck_err *err)
+{
+    const char *value = conf->from_env ? secure_getenv(name) : NULL;
+    return value != NULL && value[0] != '\0' ? sck_secret_from(value, strlen(value), secret, err) : SCK_OK;
+}
+
+static enum sck_azure_credential
+azure_credential(const char *word)
+{
+    static const char *const words[] = {[SCK_AZURE_AUTO] = "auto", [SCK_AZURE_SECRET] = "secret",
+                                        [SCK_AZURE_CERTIFICATE] = "certificate", [SCK_AZURE_FEDERATED] = "federated",
+                                        [SCK_AZURE_MANAGED] = "managed"};
+    size_t kind = SCK_AZURE_MANAGED;
+    while (kind > SCK_AZURE_AUTO && strcasecmp(words[kind], word) != 0)
+        kind--;
+    return (enum sck_azure_credential)kind;
+}
+
+static const char *
+azure_key_type(const char *word)
+{
+    if (strcasecmp(word, "oct-hsm") == 0)
+        return "oct-HSM";
+    return strcasecmp(word, "rsa-hsm") == 0 ? "RSA-HSM" : "RSA";
+}
+
+static void
+azure_fill(const struct sck_conf *conf, struct sck_token *token, struct sck_keeper_azure_conf *out)
+{
+    *out = (struct sck_keeper_azure_conf){
+        .url = conf->azure_url,
+        .tenant_id = or_null(conf->azure_tenant_id),
+        .authority = conf->azure_authority,
+        .identity_endpoint = or_null(conf->azure_identity_endpoint),
+        .metadata = conf->azure_metadata,
+        .data = {.credential = azure_credential(conf->azure_credential),
+                 .client_id = or_null(conf->azure_client_id),
+                 .secret_file = or_null(conf->azure_client_secret_file),
+                 .certificate_file = or_null(conf->azure_certificate_file),
+                 .certificate_key_file = or_null(conf->azure_certificate_key_file),
+                 .federated_token_file = or_null(conf->azure_federated_token_file)},
+        .admin = {.credential = azure_credential(conf->azure_credential),
+                  .client_id = or_null(conf->azure_admin_client_id),
+                  .secret_file = or_null(conf->azure_admin_client_secret_file),
+                  .certificate_file = or_null(conf->azure_admin_certificate_file),
+                  .certificate_key_file = or_null(conf->azure_admin_certificate_key_file),
+                  .federated_token_file = or_null(conf->azure_federated_token_file)},
+        .ca_file = or_null(conf->azure_ca_file),
+        .insecure_http = conf->azure_insecure_http,
+        .key_type = azure_key_type(conf->azure_key_type),
+        .key_bits = conf->azure_key_bits,
+        .purge = conf->azure_purge,
+        .connect_timeout_ms = conf->azure_connect_timeout_ms,
+        .request_timeout_ms = conf->azure_request_timeout_ms,
+        .deadline_ms = conf->azure_deadline_ms,
+        .delete_wait_ms = conf->azure_delete_wait_ms,
+        .max_retries = (unsigned)conf->azure_max_retries,
+        .retry_backoff_ms = conf->azure_retry_backoff_ms,
+        .mac = azure_mac,
+        .mac_arg = token,
+    };
+}
+
+static enum sck_code
+open_azure(const struct sck_conf *conf, struct sck_token *token, struct sck_keeper **out, struct sck_err *err)
+{
+    const struct sck_keeper_plugin *plugin = NULL;
+    struct sck_keeper_azure_conf a;
+    struct sck_secret *secret = NULL, *header = NULL;
+    enum sck_code rc = sck_conf_check_azure(conf, err);
+    if (rc == SCK_OK)
+        rc = load_plugin(SCK_KEEPER_AZURE, &plugin, err);
+    if (rc == SCK_OK)
+        rc = secret_from_env(conf, "KEY_VAULT_CLIENT_SECRET", &secret, err);
+    if (rc == SCK_OK)
+        rc = secret_from_env(conf, "IDENTITY_HEADER", &header, err);
+    if (rc == SCK_OK) {
+        azure_fill(conf, token, &a);
+        if (secret != NULL && a.data.secret_file == NULL) {
+            sck_log(SCK_LOG_WARNING, "service.open", "the client secret is in the environment (KEY_VAULT_CLIENT_SECRET), "
+                    "where other programs of this user can read it: put it into client_secret_file");
+            a.data.secret = secret;
+        }
+        a.identity_header = header;
+        rc = plugin->azure_open(&a, out, err);
+    }
+    sck_secret_free(&secret);
+    sck_secret_free(&header);
+    return rc;
 }
 
 static enum sck_code
@@ -219,8 +323,8 @@ sck_open_keeper(const struct sck_conf *conf, enum sck_keeper_kind kind, struct s
     switch (kind) {
     case SCK_KEEPER_TOKEN: return open_token_keeper(token, out, err);
     case SCK_KEEPER_VAULT: return open_vault(conf, out, err);
+    case SCK_KEEPER_AZURE: return open_azure(conf, token, out, err);
     case SCK_KEEPER_LOCAL: return open_local(conf, token, out, err);
-    case SCK_KEEPER_AZURE: break;
     }
     return sck_fail(err, SCK_E_CONFIG, "keeper %s is not part of this build", sck_keeper_kind_name(kind));
 }
@@ -233,6 +337,6 @@ sck_prepare_keeper(struct sck_keeper *keeper, struct sck_err *err)
         return sck_keeper_local_prepare(keeper, err);
     if (keeper->ops->kind != SCK_KEEPER_VAULT)
         return SCK_OK;
-    enum sck_code rc = load_plugin(&plugin, err);
+    enum sck_code rc = load_plugin(SCK_KEEPER_VAULT, &plugin, err);
     return rc == SCK_OK ? plugin->vault_prepare(keeper, err) : rc;
 }

@@ -300,7 +300,8 @@ finish(struct sck_setup_work *w, char **path, struct sck_err *err)
     enum sck_code rc = sck_epoch_create(epoch, err);
     if (rc == SCK_OK)
         rc = sck_setup_write_conf(w, partial, err);
-    const struct sck_open how = {.conf_path = partial, .ask_pin = w->how->ask_pin, .ask_pin_arg = w->how->ask_pin_arg};
+    const struct sck_open how = {.conf_path = partial, .use_env = true, .ask_pin = w->how->ask_pin,
+                                 .ask_pin_arg = w->how->ask_pin_arg};
     if (rc == SCK_OK)
         rc = sck_service_open(&how, &service, err);
     if (rc == SCK_OK)
@@ -331,6 +332,9 @@ sck_setup_init(const struct sck_setup *setup, sck_progress_fn progress, void *ar
     if (vault && (setup->vault_url == NULL || setup->vault_token_file == NULL || setup->vault_admin_token_file == NULL))
         return sck_fail(err, SCK_E_USAGE, "keeper vault needs --vault-addr, --vault-token-file and "
                                           "--vault-admin-token-file");
+    if (setup->keeper != NULL && strcmp(setup->keeper, "azure") == 0 && setup->azure.url == NULL &&
+        secure_getenv("KEY_VAULT_URL") == NULL)
+        return sck_fail(err, SCK_E_USAGE, "keeper azure needs --azure-url, or KEY_VAULT_URL");
     if (setup->keeper != NULL && strcmp(setup->keeper, "local") == 0 && setup->environment != NULL &&
         strcmp(setup->environment, "production") == 0)
         return sck_fail(err, SCK_E_CONFIG, "keeper local is for development: choose keeper token, vault or azure for "

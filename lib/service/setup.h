@@ -5,6 +5,25 @@
 
 #include "lib/service/service.h"
 
+/* Keeper azure; NULL: the default of scopekey.conf(5). */
+struct sck_setup_azure {
+    const char *url;
+    const char *credential;
+    const char *tenant_id;
+    const char *client_id;
+    const char *client_secret_file;
+    const char *certificate_file;
+    const char *certificate_key_file;
+    const char *federated_token_file;
+    const char *admin_client_id;
+    const char *admin_client_secret_file;
+    const char *admin_certificate_file;
+    const char *admin_certificate_key_file;
+    const char *authority;
+    const char *key_type;
+    const char *ca_file;
+};
+
 struct sck_setup {
     const char *home;               /* directory to make; NULL: sck_conf_default_home() */
     const char *pin_file;           /* required unless `ask_pin`; its absolute path is recorded */
@@ -12,7 +31,7 @@ struct sck_setup {
     const char *module;             /* PKCS#11 module; NULL: SoftHSM where Debian puts it */
     const char *token_label;        /* NULL: a new SoftHSM token of our own under `home` */
     const char *token_serial;
-    const char *keeper;             /* "token" (NULL), "vault" or "local" */
+    const char *keeper;             /* "token" (NULL), "vault", "azure" or "local" */
     const char *key_prefix;         /* NULL: scopekey */
     const char *vault_url;
     const char *vault_mount;        /* NULL: transit */
@@ -20,6 +39,7 @@ struct sck_setup {
     const char *vault_token_file;
     const char *vault_admin_token_file;
     const char *vault_ca_file;
+    struct sck_setup_azure azure;
     const char *local_path;         /* keeper local: folder; NULL: "secrets" below `home` */
     const char *local_passphrase_file;  /* keeper local: its root is held by this; NULL: by the token */
     bool insecure_http;

@@ -56,6 +56,36 @@ put_vault(struct sck_buf *out, const struct sck_setup *how, struct sck_err *err)
     return rc;
 }
 
+static enum sck_code
+put_azure(struct sck_buf *out, const struct sck_setup *how, struct sck_err *err)
+{
+    const struct sck_setup_azure *a = &how->azure;
+    const struct {
+        const char *key, *path;
+    } paths[] = {{"client_secret_file", a->client_secret_file},
+                 {"certificate_file", a->certificate_file},
+                 {"certificate_key_file", a->certificate_key_file},
+                 {"federated_token_file", a->federated_token_file},
+                 {"admin_client_secret_file", a->admin_client_secret_file},
+                 {"admin_certificate_file", a->admin_certificate_file},
+                 {"admin_certificate_key_file", a->admin_certificate_key_file},
+                 {"ca_file", a->ca_file}};
+    enum sck_code rc = SCK_OK;
+    sck_buf_put_str(out, "\n[keeper azure]\n");
+    put_line(out, "url", a->url);
+    put_line(out, "credential", a->credential);
+    put_line(out, "tenant_id", a->tenant_id);
+    put_line(out, "client_id", a->client_id);
+    put_line(out, "admin_client_id", a->admin_client_id);
+    put_line(out, "authority", a->authority);
+    put_line(out, "key_type", a->key_type);
+    for (size_t i = 0; rc == SCK_OK && i < sizeof paths / sizeof paths[0]; i++)
+        rc = put_path(out, paths[i].key, paths[i].path, err);
+    if (how->insecure_http)
+        put_line(out, "insecure_http", "true");
+    return rc;
+}
+
 /* The folder need not be there yet: then it is made below the set-up or where the path says, seen from here. */
 static enum sck_code
 put_local(struct sck_buf *out, const struct sck_setup *how, struct sck_err *err)
@@ -110,6 +140,8 @@ sck_setup_write_conf(const struct sck_setup_work *w, const char *path, struct sc
         put_line(&out, "insecure_master", "true");
     if (strcmp(keeper, "vault") == 0)
         rc = put_vault(&out, how, err);
+    if (strcmp(keeper, "azure") == 0)
+        rc = put_azure(&out, how, err);
     if (strcmp(keeper, "local") == 0)
         rc = put_local(&out, how, err);
     if (how->environment == NULL || strcmp(how->environment, "development") == 0)

@@ -36,7 +36,7 @@ while IFS=$'\t' read -r kind name option letter; do
   if [ "$kind" = command ]; then
     grep -qE "^\.Ss $name( |\$)" "$page" || missing+=" the manual page"
     grep -q -- "  $name  " <<<"$("$scopekey" --help)" || missing+=" --help"
-    "$scopekey" "${words[@]}" --help | grep -q '^Examples:' || missing+=" examples in its own --help"
+    grep -q '^Examples:' <<<"$("$scopekey" "${words[@]}" --help)" || missing+=" examples in its own --help"
     grep -q "\"$name\") kind=" <<<"$bash" || missing+=" bash completion"
     grep -q "'$name') own=" <<<"$zsh" || missing+=" zsh completion"
     empty "command $name is everywhere" "${missing:+missing in$missing}"
@@ -48,7 +48,7 @@ while IFS=$'\t' read -r kind name option letter; do
   if [ "$letter" != '  ' ]; then
     grep -qE -- "^\.It Fl ${letter#-} , -$long( |\$)" <<<"$manual" || missing+=" the manual page (as $letter)"
   fi
-  "$scopekey" "${words[@]}" --help | grep -qE -- "^  .{4}$option( |\$)" || missing+=" --help"
+  grep -qE -- "^  .{4}$option( |\$)" <<<"$("$scopekey" "${words[@]}" --help)" || missing+=" --help"
   if [ "$name" = - ]; then
     grep -qE -- "list=\"\\\$list.* $option( |\")" <<<"$bash" || missing+=" bash completion"
     grep -qE -- "^ .*${option}(=|\[|\})" <<<"$(sed -n '/every=(/,/^  )/p' <<<"$zsh")" || missing+=" zsh completion"

@@ -47,8 +47,10 @@ file or directory: correct the path" scopekey init --pin-file pin.txt --module /
   refuses "keeper vault without a server" 1 \
     "keeper vault needs --vault-addr, --vault-token-file and --vault-admin-token-file" \
     scopekey init --pin-file pin.txt --keeper vault
-  refuses "a keeper that is not there" 1 "--keeper: \"azure\" is unknown: choose one of token, vault" \
+  refuses "keeper azure without a vault" 1 "keeper azure needs --azure-url, or KEY_VAULT_URL" \
     scopekey init --pin-file pin.txt --keeper azure
+  refuses "a keeper that is not there" 1 "--keeper: \"paper\" is unknown: choose one of token, vault, azure, local" \
+    scopekey init --pin-file pin.txt --keeper paper
   refuses "init with --config" 1 "init writes its own configuration: name its directory with --home" \
     scopekey init --pin-file pin.txt --config pin.txt
   refuses "our own module as the token" 10 "$(scopekey init --home own --pin-file pin.txt --module "$module" 2>&1 |

@@ -156,7 +156,7 @@ erase_alice() {
   receipt=$(sed -n 's/^receipt: //p' <<<"$said")
   is "the receipt is there" "$(dirname "$receipt")" "$PWD/d/receipts"
   holds "the receipt is signed" scopekey receipt verify "$receipt" --key d/receipt.pem
-  if [ "$keeper" = vault ]; then
+  if [ "$keeper" = vault ] || [ "$keeper" = azure ]; then
     is "the erasure is complete" "$(jq -r .status "$receipt")" complete
   else
     is "the erasure is scheduled" "$(jq -r .status "$receipt")" scheduled
