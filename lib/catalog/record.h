@@ -25,7 +25,13 @@ struct sck_owner_rec {
 };
 
 /* Every version of every KEK an owner ever had, a row each: erasure destroys all of them. */
-enum sck_kek_state { SCK_KEK_CREATING = 1, SCK_KEK_CURRENT = 2, SCK_KEK_RETIRED = 3, SCK_KEK_DESTROYED = 4 };
+enum sck_kek_state {
+    SCK_KEK_CREATING = 1,
+    SCK_KEK_CURRENT = 2,
+    SCK_KEK_RETIRED = 3,
+    SCK_KEK_DESTROYED = 4,
+    SCK_KEK_GONE = 5            /* destroyed at a keeper that said so: an erasure need not ask it again */
+};
 struct sck_kek_rec {
     int64_t owner_id;
     uint32_t serial;            /* 1, 2, ... within the owner */

@@ -148,6 +148,12 @@ SCK_MUST_CHECK enum sck_code sck_conf_default_home(char **home, struct sck_err *
 SCK_MUST_CHECK enum sck_code sck_conf_load(const char *path, bool use_env, struct sck_conf **out,
                                            struct sck_err *err);
 void sck_conf_free(struct sck_conf **conf);
+/*
+ * Set one key of a file to a plain word, atomically, and leave every other line as it is.  SCK_E_CONFIG says what to set
+ * by hand: the file is somebody else's, or has no such section.
+ */
+SCK_MUST_CHECK enum sck_code sck_conf_set(const char *path, const char *section, const char *key, const char *value,
+                                          struct sck_err *err);
 
 /* What the rows of [keeper vault] cannot say one by one.  SCK_E_CONFIG. */
 SCK_MUST_CHECK enum sck_code sck_conf_check_vault(const struct sck_conf *conf, struct sck_err *err);

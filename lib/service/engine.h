@@ -131,6 +131,13 @@ SCK_MUST_CHECK enum sck_code sck_owner_get(struct sck_engine *engine, const stru
 /* The same by row id. */
 SCK_MUST_CHECK enum sck_code sck_owner_get_by_id(struct sck_engine *engine, int64_t id, struct sck_owner_rec *owner,
                                                  struct sck_kek_rec *kek, struct sck_err *err);
+/* The same for those that have a KEK of their own, and the files' (scope kind file): may this door administer it? */
+SCK_MUST_CHECK enum sck_code sck_owner_wall_check(const struct sck_service *service, const struct sck_scope *scope,
+                                                  struct sck_err *err);
+bool sck_owner_is_allowed(const struct sck_service *service, const struct sck_owner_rec *owner);
+/* As sck_owner_find(), for the files too (scope kind file and no id). */
+SCK_MUST_CHECK enum sck_code sck_owner_describe(struct sck_service *service, const struct sck_scope *scope,
+                                                struct sck_owner_info *out, struct sck_err *err);
 /* The row as the keeper wants it; borrows from `rec`. */
 struct sck_kek sck_kek_from_rec(const struct sck_kek_rec *rec);
 /* Make the KEK of an owner; `again`: after an erasure too. */

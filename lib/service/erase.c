@@ -67,19 +67,6 @@ bury(struct job *job, struct sck_err *err)
     return rc == SCK_OK ? sck_catalog_get(job->catalog, SCK_BY_TOMB, tomb, err) : rc;
 }
 
-/* A DEK wrapped under the KEK, which must not open afterwards.  Without one (the KEK is gone already) less is proved. */
-static void
-make_canary(struct sck_keeper *keeper, const struct sck_kek *kek, struct sck_buf *canary, uint32_t *version)
-{
-    struct sck_secret *payload = NULL;
-    struct sck_err ignored = SCK_ERR_INIT;
-    if (sck_secret_new(SCK_PAYLOAD_LEN, &payload, &ignored) != SCK_OK ||
-        sck_random(payload->data, payload->len, &ignored) != SCK_OK ||
-        keeper->ops->wrap(keeper, kek, payload, canary, version, &ignored) != SCK_OK)
-        sck_buf_reset(canary);
-    sck_secret_free(&payload);
-}
-
 /*
  * Of a record, what the receipt needs to know stays in the row: the epoch, its first four bytes.  A version that was
  * retired before has none any more; it was under no later epoch than the current one.
@@ -120,7 +107,7 @@ destroy_kek(struct job *job, struct sck_kek_rec *kek, struct sck_err *err)
         proof = *before;
     if (rc == SCK_OK && !gone) {
         if (!again)
-            make_canary(keeper, &ref, &canary, &version);
+            sck_kek_canary(keeper, &ref, &canary, &version);
         rc = keeper->ops->erase(keeper, &ref, version, canary.data, canary.len, &proof, err);
     }
     sck_buf_clear(&canary);
@@ -150,7 +137,7 @@ destroy_keks(struct job *job, struct sck_err *err)
         if (rc == SCK_E_NOT_FOUND)
             continue;
         if (rc == SCK_OK) {
-            rc = destroy_kek(job, &kek, &why);
+            rc = kek.state == SCK_KEK_GONE ? SCK_OK : destroy_kek(job, &kek, &why);
             sck_record_clear(SCK_TABLE_KEKS, &kek);
         }
         if (rc != SCK_OK && first == SCK_OK)

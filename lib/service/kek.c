@@ -28,7 +28,7 @@ pick(void *arg, void *record, struct sck_err *err)
     (void)err;
     if (s->found || !sck_kek_fits(kek, s->wrapped) || kek->state == SCK_KEK_CREATING)
         return SCK_OK;
-    if (kek->state == SCK_KEK_DESTROYED) {
+    if (kek->state == SCK_KEK_DESTROYED || kek->state == SCK_KEK_GONE) {
         s->retired = true;
         return SCK_OK;
     }
@@ -301,6 +301,18 @@ sck_kek_note_version(struct sck_engine *engine, const struct sck_kek_rec *kek, u
         sck_log(SCK_LOG_INFO, "service.kek", "KEK %s has version %u at its keeper: it was rotated there", kek->name,
                 (unsigned)version);
     return rc;
+}
+
+void
+sck_kek_canary(struct sck_keeper *keeper, const struct sck_kek *kek, struct sck_buf *canary, uint32_t *version)
+{
+    struct sck_secret *payload = NULL;
+    struct sck_err ignored = SCK_ERR_INIT;
+    if (sck_secret_new(SCK_PAYLOAD_LEN, &payload, &ignored) != SCK_OK ||
+        sck_random(payload->data, payload->len, &ignored) != SCK_OK ||
+        keeper->ops->wrap(keeper, kek, payload, canary, version, &ignored) != SCK_OK)
+        sck_buf_reset(canary);
+    sck_secret_free(&payload);
 }
 
 /* ---- one wrapped DEK to another KEK ---- */

@@ -65,6 +65,9 @@ SCK_MUST_CHECK enum sck_code sck_kek_note_version(struct sck_engine *engine, con
 SCK_MUST_CHECK enum sck_code sck_wrapped_move(struct sck_engine *engine, const struct sck_kek_rec *to,
                                               struct sck_buf *wrapped, struct sck_err *err);
 
+/* A DEK wrapped under the KEK, which must not open after its end.  Empty when there is none (the KEK is gone already). */
+void sck_kek_canary(struct sck_keeper *keeper, const struct sck_kek *kek, struct sck_buf *canary, uint32_t *version);
+
 /* How often a DEK is wrapped anew because its KEK was rotated meanwhile, before SCK_E_BUSY. */
 #define SCK_KEK_TRIES 5
 enum sck_code sck_kek_busy(struct sck_err *err);

@@ -431,8 +431,12 @@ fill_info(struct sck_catalog *catalog, const struct sck_owner_rec *owner, struct
 {
     struct sck_kek_rec kek = {0};
     enum sck_scope_kind kind = owner->kind == SCK_OWNER_SUBJECT ? SCK_SCOPE_SUBJECT : SCK_SCOPE_CLIENT;
+    enum sck_code rc = SCK_OK;
     memset(out, 0, sizeof *out);
-    enum sck_code rc = sck_scope_make(kind, owner->ident, strlen(owner->ident), &out->scope, err);
+    if (owner->kind == SCK_OWNER_FILES)
+        out->scope.kind = SCK_SCOPE_FILE;
+    else
+        rc = sck_scope_make(kind, owner->ident, strlen(owner->ident), &out->scope, err);
     if (rc == SCK_OK)
         rc = read_current_kek(catalog, owner, &kek, err);
     if (rc != SCK_OK)
@@ -456,18 +460,49 @@ only_owners(const struct sck_scope *scope, struct sck_err *err)
 }
 
 enum sck_code
-sck_owner_find(struct sck_service *service, const struct sck_scope *scope, struct sck_owner_info *out,
-               struct sck_err *err)
+sck_owner_wall_check(const struct sck_service *service, const struct sck_scope *scope, struct sck_err *err)
+{
+    /* The files' KEK is everybody's. */
+    if (scope->kind == SCK_SCOPE_FILE)
+        return service->scopes == NULL ? SCK_OK
+                                       : sck_fail(err, SCK_E_DENIED, "the files' KEK is outside the allowed scopes of "
+                                                  "this process");
+    enum sck_code rc = only_owners(scope, err);
+    return rc == SCK_OK ? sck_wall_check(service, scope, err) : rc;
+}
+
+bool
+sck_owner_is_allowed(const struct sck_service *service, const struct sck_owner_rec *owner)
+{
+    struct sck_scope scope;
+    struct sck_err ignored = SCK_ERR_INIT;
+    enum sck_scope_kind kind = owner->kind == SCK_OWNER_SUBJECT ? SCK_SCOPE_SUBJECT : SCK_SCOPE_CLIENT;
+    if (service->scopes == NULL)
+        return true;
+    return owner->kind != SCK_OWNER_FILES &&
+           sck_scope_make(kind, owner->ident, strlen(owner->ident), &scope, &ignored) == SCK_OK &&
+           sck_scope_is_allowed(&scope, service->scopes);
+}
+
+enum sck_code
+sck_owner_describe(struct sck_service *service, const struct sck_scope *scope, struct sck_owner_info *out,
+                   struct sck_err *err)
 {
     struct sck_owner_rec owner = {0};
     struct sck_kek_rec kek = {0};
+    enum sck_code rc = sck_owner_get(service->engine, scope, false, &owner, &kek, err);
+    sck_record_clear(SCK_TABLE_KEKS, &kek);
+    return rc == SCK_OK ? fill_info(service->engine->catalog, &owner, out, err) : rc;
+}
+
+enum sck_code
+sck_owner_find(struct sck_service *service, const struct sck_scope *scope, struct sck_owner_info *out,
+               struct sck_err *err)
+{
     enum sck_code rc = sck_wall_check(service, scope, err);
     if (rc == SCK_OK)
         rc = only_owners(scope, err);
-    if (rc == SCK_OK)
-        rc = sck_owner_get(service->engine, scope, false, &owner, &kek, err);
-    sck_record_clear(SCK_TABLE_KEKS, &kek);
-    return rc == SCK_OK ? fill_info(service->engine->catalog, &owner, out, err) : rc;
+    return rc == SCK_OK ? sck_owner_describe(service, scope, out, err) : rc;
 }
 
 enum sck_code

@@ -53,6 +53,7 @@ static const struct sck_keeper_ops vault_ops = {
     .create = sck_transit_create,
     .wrap = sck_transit_wrap,
     .unwrap = sck_transit_unwrap,
+    .run = sck_keeper_run_each,
     .rotate = sck_transit_rotate,
     .newest = sck_transit_newest,
     .retire = sck_transit_retire,
