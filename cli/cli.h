@@ -87,6 +87,8 @@ SCK_MUST_CHECK enum sck_code sck_cli_print_key(const struct sck_cli *cli, const 
                                                struct sck_err *err);
 SCK_MUST_CHECK enum sck_code sck_cli_print_owner(const struct sck_cli *cli, const struct sck_owner_info *owner,
                                                  struct sck_err *err);
+/* The same as an object; NULL when memory lacks. */
+json_t *sck_cli_owner_json(const struct sck_owner_info *owner);
 struct sck_file_info;
 /* `stream`: stderr when stdout carries the data. */
 SCK_MUST_CHECK enum sck_code sck_cli_print_file(const struct sck_cli *cli, FILE *stream, const char *path,
@@ -119,7 +121,8 @@ const char *sck_words_shell(size_t index);
 extern const struct sck_command sck_cmd_init, sck_cmd_doctor, sck_cmd_key_create, sck_cmd_key_list, sck_cmd_key_show,
     sck_cmd_key_rotate, sck_cmd_key_disable, sck_cmd_key_enable, sck_cmd_key_destroy, sck_cmd_subject_create,
     sck_cmd_subject_list, sck_cmd_subject_show, sck_cmd_subject_name, sck_cmd_encrypt, sck_cmd_decrypt, sck_cmd_info,
-    sck_cmd_erase, sck_cmd_receipt_verify, sck_cmd_receipt_show, sck_cmd_serve, sck_cmd_config_keys,
-    sck_cmd_completion, sck_cmd_help, sck_cmd_version, sck_cmd_names;
+    sck_cmd_erase, sck_cmd_rotate, sck_cmd_rewrap, sck_cmd_keeper_migrate, sck_cmd_receipt_verify,
+    sck_cmd_receipt_show, sck_cmd_serve, sck_cmd_config_keys, sck_cmd_completion, sck_cmd_help, sck_cmd_version,
+    sck_cmd_names;
 
 #endif

@@ -6,6 +6,7 @@
 #include "lib/service/filecrypt.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const char *
 protection_name(enum sck_protection protection)
@@ -108,19 +109,32 @@ sck_cli_print_key(const struct sck_cli *cli, const struct sck_key_info *key, str
     return code;
 }
 
+static void
+owner_text(const struct sck_owner_info *owner, char out[SCK_SCOPE_TEXT_MAX + 1])
+{
+    memcpy(out, "files", sizeof "files");
+    if (owner->scope.kind != SCK_SCOPE_FILE)
+        sck_scope_text(&owner->scope, out);
+}
+
+json_t *
+sck_cli_owner_json(const struct sck_owner_info *owner)
+{
+    char scope[SCK_SCOPE_TEXT_MAX + 1];
+    owner_text(owner, scope);
+    return json_pack("{s:s, s:s, s:I, s:s, s:o, s:s, s:s, s:I}", "scope", scope, "id", owner->scope.id, "generation",
+                     (json_int_t)owner->generation, "state", owner->active ? "active" : "creating", "created",
+                     sck_cli_json_time(owner->created_s), "keeper", sck_keeper_kind_name(owner->keeper), "kek_name",
+                     owner->kek_name, "kek_version", (json_int_t)owner->kek_version);
+}
+
 enum sck_code
 sck_cli_print_owner(const struct sck_cli *cli, const struct sck_owner_info *owner, struct sck_err *err)
 {
     char scope[SCK_SCOPE_TEXT_MAX + 1], created[SCK_TIME_TEXT];
-    sck_scope_text(&owner->scope, scope);
     if (cli->globals.json)
-        return sck_cli_print_json(
-            stdout,
-            json_pack("{s:s, s:s, s:I, s:s, s:o, s:s, s:s, s:I}", "scope", scope, "id", owner->scope.id, "generation",
-                      (json_int_t)owner->generation, "state", owner->active ? "active" : "creating", "created",
-                      sck_cli_json_time(owner->created_s), "keeper", sck_keeper_kind_name(owner->keeper), "kek_name",
-                      owner->kek_name, "kek_version", (json_int_t)owner->kek_version),
-            err);
+        return sck_cli_print_json(stdout, sck_cli_owner_json(owner), err);
+    owner_text(owner, scope);
     sck_time_format(owner->created_s, created);
     (void)printf("%s\n  generation  %u\n  state       %s\n  created     %s\n", scope, owner->generation,
                  owner->active ? "active" : "creating", created);

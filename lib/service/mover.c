@@ -367,14 +367,35 @@ flush(struct sck_mover *m, struct sck_err *err)
 /* Ends a walk whose owner has another KEK now. */
 #define BEGIN_AGAIN SCK_E_BUSY
 
+static void
+count_under(struct sck_rewrap_report *r, const struct sck_wrapped *w)
+{
+    size_t i = 0;
+    while (i < r->under_count && (r->under[i].keeper != w->keeper || r->under[i].version != w->kek_version))
+        i++;
+    if (i == SCK_REWRAP_UNDER_MAX) {
+        r->under_others++;
+        return;
+    }
+    if (i == r->under_count) {
+        r->under[i].keeper = w->keeper;
+        r->under[i].version = w->kek_version;
+        r->under_count++;
+    }
+    r->under[i].blobs++;
+}
+
 static enum sck_code
 take_blob(void *arg, struct sck_blob *blob, struct sck_err *err)
 {
     struct sck_mover *m = arg;
     struct sck_wrapped w;
     const struct sck_buf *wrapped = sck_blob_wrapped(blob);
+    bool whole = sck_wrapped_decode(wrapped->data, wrapped->len, &w, NULL) == SCK_OK;
     m->report->seen++;
-    if (sck_wrapped_decode(wrapped->data, wrapped->len, &w, NULL) == SCK_OK && sck_kek_fits(&m->kek, &w)) {
+    if (whole && m->how->dry_run)
+        count_under(m->report, &w);
+    if (whole && sck_kek_fits(&m->kek, &w)) {
         sck_blob_clear(blob);
         return SCK_OK;
     }
@@ -421,7 +442,6 @@ static void
 forget_pass(struct sck_mover *m, const struct sck_rewrap_report *before)
 {
     m->report->seen = before->seen;
-    m->report->stale = before->stale;
 }
 
 static enum sck_code

@@ -31,6 +31,7 @@ typedef enum sck_code (*sck_kek_fn)(void *arg, const struct sck_kek_info *kek, s
 SCK_MUST_CHECK enum sck_code sck_kek_each(struct sck_service *service, const struct sck_scope *scope, sck_kek_fn fn,
                                           void *arg, struct sck_err *err);
 
+#define SCK_REWRAP_UNDER_MAX 32
 /* How far a run is, and at its end what it did. */
 struct sck_rewrap_report {
     int64_t total;              /* rows there are, wrapped DEKs or not; 0: not known */
@@ -41,6 +42,14 @@ struct sck_rewrap_report {
     int64_t failed;             /* DEKs and rows that could not be moved; each was told to `problem` */
     int64_t retired;            /* KEK versions that open nothing any more */
     int64_t kept;               /* old versions kept, because something needs them */
+    /* Dry run: what is under which version, over all owners. */
+    struct {
+        enum sck_keeper_kind keeper;
+        uint32_t version;
+        int64_t blobs;
+    } under[SCK_REWRAP_UNDER_MAX];
+    size_t under_count;
+    int64_t under_others;       /* versions for which there was no room */
 };
 typedef void (*sck_rewrap_progress_fn)(void *arg, const struct sck_rewrap_report *so_far);
 
