@@ -248,6 +248,7 @@ struct sck_keeper_vault_conf {
     const char *token_file;         /* data token: encrypt, decrypt, rewrap */
     const char *admin_token_file;   /* creates, configures, deletes; NULL where nothing is created or erased */
     struct sck_keeper_vault_auth auth, admin_auth;
+    const char *nodes;              /* more URLs of the same cluster, separated by spaces; or NULL */
     const char *ca_file;            /* or NULL: the system's */
     bool insecure_http;
     bool insecure_skip_verify;
@@ -256,6 +257,9 @@ struct sck_keeper_vault_conf {
     int64_t deadline_ms;            /* whole call with retries; 0 means 30000 */
     unsigned max_retries;           /* 0 to 10 */
     int64_t retry_backoff_ms;       /* 0 means 100 */
+    bool full_jitter;               /* waits are anything from 0 on, instead of ±25 % */
+    bool http2;                     /* over TLS, when the server offers it */
+    size_t max_connections;         /* of asynchronous work; 0 means 32 */
 };
 /* No request is made.  SCK_E_CONFIG: malformed URL, http:// without insecure_http or not to loopback, bad mount. */
 typedef enum sck_code (*sck_keeper_vault_open_fn)(const struct sck_keeper_vault_conf *conf,

@@ -189,9 +189,12 @@ static const struct answer answers[] = {
     {HTTP, 400, SCK_OP_ENCRYPT, "requested version for encryption is less than the minimum encryption key version",
      SCK_ACT_STOP, SCK_SAYS_TOO_OLD, SCK_E_STATE, "too_old"},
     {HTTP, 400, ALL_OPS, "refused JSON input due to high complexity: exceeded maximum number of strings", SCK_ACT_STOP,
-     SCK_SAYS_MALFORMED, SCK_E_CONFIG, "complexity"},
+     SCK_SAYS_TOO_LARGE, SCK_E_CONFIG, "complexity"},
     {HTTP, 400, ALL_OPS, "missing plaintext to encrypt", SCK_ACT_STOP, SCK_SAYS_MALFORMED, SCK_E_CONFIG, "refused"},
-    {HTTP, 400, ALL_BUT(SCK_OP_HEALTH), NULL, SCK_ACT_STOP, SCK_SAYS_MALFORMED, SCK_E_CONFIG, "refused"},
+    {HTTP, 400, SCK_OP_ENCRYPT | SCK_OP_DECRYPT | SCK_OP_REWRAP, NULL, SCK_ACT_STOP, SCK_SAYS_MALFORMED, SCK_E_CONFIG,
+     "partial"},
+    {HTTP, 400, ALL_BUT(SCK_OP_HEALTH | SCK_OP_ENCRYPT | SCK_OP_DECRYPT | SCK_OP_REWRAP), NULL, SCK_ACT_STOP,
+     SCK_SAYS_MALFORMED, SCK_E_CONFIG, "refused"},
 
     {HTTP, 403, ALL_OPS, "permission denied", SCK_ACT_TOKEN, SCK_SAYS_BAD_TOKEN, SCK_E_CREDENTIAL, "bad_token"},
     {HTTP, 403, ALL_OPS, "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n", SCK_ACT_TOKEN,
@@ -234,7 +237,7 @@ static const struct answer answers[] = {
 
     {HTTP, 412, ALL_OPS, "required index state not present", SCK_ACT_RETRY_SHORT, SCK_SAYS_NOTHING, SCK_E_CONNECT,
      "stale"},
-    {HTTP, 413, ALL_OPS, "http: request body too large", SCK_ACT_STOP, SCK_SAYS_MALFORMED, SCK_E_CONFIG, "complexity"},
+    {HTTP, 413, ALL_OPS, "http: request body too large", SCK_ACT_STOP, SCK_SAYS_TOO_LARGE, SCK_E_CONFIG, "complexity"},
     {HTTP, 429, ALL_OPS, "request path \"x\": rate limit quota exceeded", SCK_ACT_EASE, SCK_SAYS_NOTHING,
      SCK_E_CONNECT, "quota"},
     {HTTP, 429, SCK_OP_HEALTH, NULL, SCK_ACT_DONE, SCK_SAYS_OK, SCK_OK, "ok"},

@@ -3,7 +3,7 @@
 #ifndef SCK_VAULT_HTTP_CALL_H
 #define SCK_VAULT_HTTP_CALL_H
 
-#include "vault/http/machine.h"
+#include "vault/http/loop.h"
 #include "vault/http/status.h"
 #include "vault/keeper.h"
 
@@ -13,6 +13,8 @@
 struct sck_vault {
     struct sck_keeper base;
     struct sck_remote remote;
+    struct sck_loop loop;
+    atomic_size_t batch_most;           /* items in one request; lowered when the server refuses that many */
     struct sck_http *http;              /* NULL when the exchange is a test's */
     char mount[128];
     char name_space[256];

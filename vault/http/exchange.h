@@ -11,6 +11,7 @@ struct sck_exchange {
     const struct sck_http_request *request; /* borrowed until its end */
     struct sck_http_reply *reply;
     char why[CURL_ERROR_SIZE];
+    void *owner;                            /* the driver's */
 };
 
 /*

@@ -197,6 +197,18 @@ sck_json_member(struct sck_json object, size_t *at, struct sck_json *name, struc
     return found;
 }
 
+bool
+sck_json_next(struct sck_json array, size_t *at, struct sck_json *value)
+{
+    if (array.kind != SCK_JSON_ARRAY || *at >= array.len)
+        return false;
+    /* Behind the bracket or the comma; the last item is followed by the closing bracket. */
+    struct cursor c = {array.at + *at + 1, array.at + array.len};
+    bool found = skip_value(&c, 1, value);
+    *at = (size_t)(c.p - array.at);
+    return found;
+}
+
 struct sck_json
 sck_json_item(struct sck_json array, size_t n)
 {

@@ -41,6 +41,8 @@ struct sck_json sck_json_get(struct sck_json object, const char *name);
 bool sck_json_member(struct sck_json object, size_t *at, struct sck_json *name, struct sck_json *value);
 /* The n-th item from 0 of an array; NONE behind its end. */
 struct sck_json sck_json_item(struct sck_json array, size_t n);
+/* The items of an array one after the other: start with *at = 0.  False behind the last one. */
+bool sck_json_next(struct sck_json array, size_t *at, struct sck_json *value);
 /* A string with its escapes undone, cut to fit; \u above 7F becomes '?'.  False, with "" in `out`, when it is none. */
 bool sck_json_text(struct sck_json value, char *out, size_t cap);
 /* True for a string that is exactly `text` (no escapes). */

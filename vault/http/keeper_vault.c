@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETRIES_MAX = 10 };
+enum { RETRIES_MAX = 10, BATCH_MOST = 128, CONNECTIONS = 32 };
 
 static uint32_t
 system_random(void *arg)
@@ -37,6 +37,7 @@ static void
 vault_close(struct sck_keeper *keeper)
 {
     struct sck_vault *v = sck_vault_of(keeper);
+    sck_loop_close(&v->loop);
     /* Logins are revoked: that takes the client. */
     sck_credential_clear(&v->data);
     sck_credential_clear(&v->admin);
@@ -53,7 +54,9 @@ static const struct sck_keeper_ops vault_ops = {
     .create = sck_transit_create,
     .wrap = sck_transit_wrap,
     .unwrap = sck_transit_unwrap,
-    .run = sck_keeper_run_each,
+    .run = sck_transit_run,
+    .submit = sck_transit_submit,
+    .cancel = sck_transit_cancel,
     .rotate = sck_transit_rotate,
     .newest = sck_transit_newest,
     .retire = sck_transit_retire,
@@ -70,10 +73,33 @@ or_default(int64_t value, int64_t fallback)
     return value == 0 ? fallback : value;
 }
 
+/* The first node is `url`, the others follow in the order that they are tried. */
+static enum sck_code
+take_nodes(struct sck_vault *v, const struct sck_keeper_vault_conf *conf, struct sck_err *err)
+{
+    struct sck_remote *r = &v->remote;
+    enum sck_code rc = sck_vault_url_parse(conf->url, conf->insecure_http, r->nodes[0], err);
+    r->node_count = 1;
+    for (const char *p = conf->nodes != NULL ? conf->nodes : ""; rc == SCK_OK && *p != '\0';) {
+        char one[SCK_URL_MAX];
+        size_t len = strcspn(p, " ");
+        if (len >= sizeof one || (len > 0 && r->node_count == SCK_NODES_MAX))
+            return sck_fail(err, SCK_E_CONFIG, "keeper vault: nodes must be at most %d URLs of less than %d bytes",
+                            SCK_NODES_MAX - 1, SCK_URL_MAX);
+        if (len > 0) {
+            memcpy(one, p, len);
+            one[len] = '\0';
+            rc = sck_vault_url_parse(one, conf->insecure_http, r->nodes[r->node_count++], err);
+        }
+        p += len + (p[len] == ' ');
+    }
+    return rc;
+}
+
 static enum sck_code
 take_settings(struct sck_vault *v, const struct sck_keeper_vault_conf *conf, struct sck_err *err)
 {
-    enum sck_code rc = sck_vault_url_parse(conf->url, conf->insecure_http, v->remote.nodes[0], err);
+    enum sck_code rc = take_nodes(v, conf, err);
     if (rc != SCK_OK)
         return rc;
     if (!sck_vault_mount_is_legal(conf->mount))
@@ -84,6 +110,9 @@ take_settings(struct sck_vault *v, const struct sck_keeper_vault_conf *conf, str
                         "single slashes between them");
     if (conf->max_retries > RETRIES_MAX)
         return sck_fail(err, SCK_E_CONFIG, "keeper vault: max_retries must be at most %d", RETRIES_MAX);
+    if (conf->max_connections > SCK_LOOP_CONNECTIONS_MAX)
+        return sck_fail(err, SCK_E_CONFIG, "keeper vault: max_connections must be at most %d",
+                        SCK_LOOP_CONNECTIONS_MAX);
     if (conf->connect_timeout_ms < 0 || conf->request_timeout_ms < 0 || conf->deadline_ms < 0 ||
         conf->retry_backoff_ms < 0)
         return sck_fail(err, SCK_E_CONFIG, "keeper vault: times must not be negative");
@@ -94,6 +123,7 @@ take_settings(struct sck_vault *v, const struct sck_keeper_vault_conf *conf, str
     v->remote.deadline_ms = or_default(conf->deadline_ms, 30000);
     v->remote.retry_backoff_ms = or_default(conf->retry_backoff_ms, 100);
     v->remote.max_retries = conf->max_retries;
+    v->remote.full_jitter = conf->full_jitter;
     return SCK_OK;
 }
 
@@ -132,6 +162,7 @@ sck_keeper_vault_new(const struct sck_keeper_vault_conf *conf, const struct sck_
         .client_key = conf->auth.client_key_file,
         .insecure_skip_verify = conf->insecure_skip_verify,
         .connect_timeout_ms = or_default(conf->connect_timeout_ms, 2000),
+        .http2 = conf->http2,
         .request_timeout_ms = or_default(conf->request_timeout_ms, 5000),
     };
     *out = NULL;
@@ -141,9 +172,10 @@ sck_keeper_vault_new(const struct sck_keeper_vault_conf *conf, const struct sck_
     v->base.ops = &vault_ops;
     v->remote.dialect = &sck_vault_dialect;
     v->remote.env = env != NULL ? *env : (struct sck_env){sck_clock_system(), system_random, NULL, NULL, NULL};
-    v->remote.node_count = 1;
+    atomic_init(&v->batch_most, BATCH_MOST);
     v->url = v->remote.nodes[0];
     sck_remote_init(&v->remote);
+    sck_loop_init(&v->loop, v->remote.env.clock, conf->max_connections != 0 ? conf->max_connections : CONNECTIONS);
     enum sck_code rc = take_settings(v, conf, err);
     if (rc != SCK_OK) {
         vault_close(&v->base);
@@ -152,6 +184,7 @@ sck_keeper_vault_new(const struct sck_keeper_vault_conf *conf, const struct sck_
     rc = take_tokens(v, conf, env == NULL, err);
     if (rc == SCK_OK && v->remote.env.exchange == NULL) {
         rc = sck_http_new(&http, &v->http, err);
+        v->loop.http = v->http;
         v->remote.env.exchange = http_exchange;
         v->remote.env.exchange_arg = v->http;
     }

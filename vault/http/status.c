@@ -73,8 +73,11 @@ static const struct sck_triage rows[] = {
      SCK_E_AUTHENTIC, "altered", "the wrapped DEK was altered or is not of this KEK", false},
     {ANSWER(400, 400), SCK_OP_ENCRYPT, SCK_MATCH_HAS, "encryption key version", SCK_ACT_STOP, SCK_SAYS_TOO_OLD,
      SCK_E_STATE, "too_old", "this version of the KEK may not encrypt: lower its min_encryption_version", false},
-    {ANSWER(400, 400), 0, SCK_MATCH_HAS, "complexity", SCK_ACT_STOP, SCK_SAYS_MALFORMED, SCK_E_CONFIG, "complexity",
+    {ANSWER(400, 400), 0, SCK_MATCH_HAS, "complexity", SCK_ACT_STOP, SCK_SAYS_TOO_LARGE, SCK_E_CONFIG, "complexity",
      "the server's limits are below one request: raise max_request_json_strings", true},
+    /* So a batch is answered of which some items failed; its items are judged one by one. */
+    {ANSWER(400, 400), KEYED, SCK_MATCH_NO_ERRORS, NULL, SCK_ACT_STOP, SCK_SAYS_MALFORMED, SCK_E_CONFIG, "partial",
+     "the server refuses the request: is the mount a transit engine?", true},
     {ANSWER(400, 400), 0, SCK_MATCH_ANY, NULL, SCK_ACT_STOP, SCK_SAYS_MALFORMED, SCK_E_CONFIG, "refused",
      "the server refuses the request: is the mount a transit engine?", true},
 
@@ -106,7 +109,7 @@ static const struct sck_triage rows[] = {
 
     {ANSWER(412, 412), 0, SCK_MATCH_ANY, NULL, SCK_ACT_RETRY_SHORT, SCK_SAYS_NOTHING, SCK_E_CONNECT, "stale",
      "the node has not caught up: try again later", false},
-    {ANSWER(413, 413), 0, SCK_MATCH_ANY, NULL, SCK_ACT_STOP, SCK_SAYS_MALFORMED, SCK_E_CONFIG, "complexity",
+    {ANSWER(413, 413), 0, SCK_MATCH_ANY, NULL, SCK_ACT_STOP, SCK_SAYS_TOO_LARGE, SCK_E_CONFIG, "complexity",
      "the server's limits are below one request: raise max_request_size", true},
     {ANSWER(429, 429), 0, SCK_MATCH_ANY, NULL, SCK_ACT_EASE, SCK_SAYS_NOTHING, SCK_E_CONNECT, "quota",
      "the server's rate limit is reached: try again later, or raise the quota", false},

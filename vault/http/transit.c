@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "vault/http/transit.h"
 
-#include "lib/base/text.h"
 #include "lib/core/kekname.h"
 
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Base64 of a payload has no padding: 72 is a multiple of 3. */
-enum { PAYLOAD_B64 = SCK_PAYLOAD_LEN / 3 * 4 };
-static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 static bool
 segments_are_legal(const char *text, size_t max)
@@ -207,50 +201,17 @@ sck_transit_create(struct sck_keeper *keeper, const char *name, uint32_t generat
     return rc;
 }
 
-/* "vault:v<version>:<base64>" as transit writes it; 0 when it is none. */
-static uint32_t
-blob_version(const char *blob, size_t len)
-{
-    uint64_t version = 0;
-    static const char head[] = "vault:v";
-    if (len > SCK_KEEPER_BLOB_MAX || len < sizeof head || memcmp(blob, head, sizeof head - 1) != 0)
-        return 0;
-    const char *number = blob + sizeof head - 1;
-    const char *colon = memchr(number, ':', len - (sizeof head - 1));
-    if (colon == NULL || !sck_u64_parse(number, (size_t)(colon - number), UINT32_MAX, &version))
-        return 0;
-    size_t body = len - (size_t)(colon + 1 - blob);
-    const char *p = colon + 1;
-    while (body > 0 && p[body - 1] == '=')
-        body--;
-    for (size_t i = 0; i < body; i++) {
-        if (p[i] == '\0' || strchr(base64_digits, p[i]) == NULL)
-            return 0;
-    }
-    return body > 0 ? (uint32_t)version : 0;
-}
-
-/* A body {"name":"value"} whose value is the base64 of a secret, or text as it is. */
+/* A body {"ciphertext":"..."}. */
 static enum sck_code
-body_of(const char *name, const void *value, size_t len, bool encode, struct sck_secret **out, struct sck_err *err)
+ciphertext_body(const uint8_t *blob, size_t len, struct sck_secret **out, struct sck_err *err)
 {
-    size_t name_len = strlen(name), used = 0;
-    enum sck_code rc = sck_secret_new(name_len + len * 2 + 16, out, err);
+    static const char head[] = "{\"ciphertext\":\"", tail[] = "\"}";
+    enum sck_code rc = sck_secret_new(sizeof head - 1 + len + sizeof tail - 1, out, err);
     if (rc != SCK_OK)
         return rc;
-    uint8_t *at = (*out)->data;
-    memcpy(at, "{\"", 2);
-    memcpy(at + 2, name, name_len);
-    memcpy(at + 2 + name_len, "\":\"", 3);
-    used = name_len + 5;
-    if (encode) {
-        used += (size_t)EVP_EncodeBlock(at + used, value, (int)len);
-    } else {
-        memcpy(at + used, value, len);
-        used += len;
-    }
-    memcpy(at + used, "\"}", 2);
-    (*out)->len = used + 2;
+    memcpy((*out)->data, head, sizeof head - 1);
+    memcpy((*out)->data + sizeof head - 1, blob, len);
+    memcpy((*out)->data + sizeof head - 1 + len, tail, sizeof tail - 1);
     return SCK_OK;
 }
 
@@ -263,7 +224,7 @@ sck_transit_try(const struct sck_transit *t, const char *url, const uint8_t *blo
     struct sck_secret *body = NULL;
     (void)snprintf(path, sizeof path, "%s/decrypt/%s", t->mount, t->name);
     struct sck_vault_call call = sck_transit_call(t, SCK_OP_DECRYPT, "POST", path);
-    enum sck_code rc = body_of("ciphertext", blob, blob_len, false, &body, err);
+    enum sck_code rc = ciphertext_body(blob, blob_len, &body, err);
     call.token = &t->v->data;
     call.url = url;
     call.body = body;
@@ -276,135 +237,6 @@ sck_transit_try(const struct sck_transit *t, const char *url, const uint8_t *blo
         if (!of_the_key)
             rc = sck_vault_refused(t->v, &call, &r, err);
     }
-    sck_answer_clear(&r);
-    sck_secret_free(&body);
-    return rc;
-}
-
-enum sck_code
-sck_transit_is_missing(const struct sck_transit *t, bool *missing, struct sck_err *err)
-{
-    static const char made_up[] = "vault:v1:AAAA";
-    enum sck_verdict verdict = SCK_SAYS_NOTHING;
-    enum sck_code rc = sck_transit_try(t, NULL, (const uint8_t *)made_up, sizeof made_up - 1, &verdict, err);
-    *missing = rc == SCK_OK && verdict == SCK_SAYS_MISSING;
-    return rc;
-}
-
-/* A cut one would be found out only when it is needed.  Base64 of nonce[12], ciphertext and tag[16] (aes256-gcm96). */
-static bool
-is_of_payload(struct sck_json ciphertext)
-{
-    enum { SEALED_LEN = 12 + SCK_PAYLOAD_LEN + 16, SEALED_B64 = (SEALED_LEN + 2) / 3 * 4, PADDING = 2 };
-    size_t head = 0, len = ciphertext.len;
-    const char *text = ciphertext.at;
-    for (unsigned colons = 0; head < len && colons < 2; head++)
-        colons += text[head] == ':';
-    return len - head == SEALED_B64 && memcmp(text + len - PADDING, "==", PADDING) == 0 && text[len - PADDING - 1] != '=';
-}
-
-static enum sck_code
-take_ciphertext(const struct sck_vault_call *call, struct sck_json data, struct sck_buf *blob, uint32_t *version,
-                struct sck_err *err)
-{
-    struct sck_json ciphertext = sck_json_get(data, "ciphertext");
-    uint64_t key_version = 0;
-    uint32_t found = ciphertext.kind == SCK_JSON_STRING ? blob_version(ciphertext.at, ciphertext.len) : 0;
-    if (found == 0 || !sck_json_u64(sck_json_get(data, "key_version"), UINT32_MAX, &key_version) ||
-        key_version != found || !is_of_payload(ciphertext))
-        return sck_vault_strange(call, "a ciphertext and its key_version", err);
-    sck_buf_put(blob, ciphertext.at, ciphertext.len);
-    *version = found;
-    return sck_buf_check(blob, "the wrapped DEK", err);
-}
-
-enum sck_code
-sck_transit_wrap(struct sck_keeper *keeper, const struct sck_kek *kek, const struct sck_secret *payload,
-                 struct sck_buf *blob, uint32_t *version, struct sck_err *err)
-{
-    char path[SCK_VAULT_PATH_MAX];
-    struct sck_transit t;
-    struct sck_answer r = {.gave_up = ""};
-    struct sck_secret *body = NULL;
-    bool missing = false;
-    *version = 0;
-    if (payload->len != SCK_PAYLOAD_LEN)
-        return sck_fail(err, SCK_E_USAGE, "keeper vault: a payload has %d bytes, not %zu", SCK_PAYLOAD_LEN,
-                        payload->len);
-    enum sck_code rc = sck_transit_aim(sck_vault_of(keeper), kek->name, kek->mount, kek->name_space, &t, err);
-    if (rc != SCK_OK)
-        return rc;
-    (void)snprintf(path, sizeof path, "%s/encrypt/%s", t.mount, t.name);
-    struct sck_vault_call call = sck_transit_call(&t, SCK_OP_ENCRYPT, "POST", path);
-    rc = body_of("plaintext", payload->data, payload->len, true, &body, err);
-    call.token = &t.v->data;
-    call.body = body;
-    if (rc == SCK_OK)
-        rc = sck_vault_ask(t.v, &call, &r, err);
-    if (rc != SCK_OK)
-        goto out;
-    /* With a token that may not create, a missing key and a missing right look the same: decrypt tells them apart. */
-    if (r.row->verdict == SCK_SAYS_POLICY && sck_transit_is_missing(&t, &missing, NULL) == SCK_OK && missing)
-        rc = sck_fail(err, SCK_E_NOT_FOUND, "keeper vault, wrap of KEK %s at %s: no such KEK", t.name, t.v->url);
-    else if (r.row->verdict != SCK_SAYS_OK)
-        rc = sck_vault_refused(t.v, &call, &r, err);
-    else
-        rc = take_ciphertext(&call, sck_json_get(r.json, "data"), blob, version, err);
-out:
-    sck_answer_clear(&r);
-    sck_secret_free(&body);
-    return rc;
-}
-
-/* The base64 of a payload straight into a new secret. */
-static enum sck_code
-take_payload(const struct sck_vault_call *call, struct sck_json data, struct sck_secret **payload,
-             struct sck_err *err)
-{
-    struct sck_json plaintext = sck_json_get(data, "plaintext");
-    if (plaintext.kind != SCK_JSON_STRING)
-        return sck_vault_strange(call, "a plaintext", err);
-    enum sck_code rc = sck_secret_new(SCK_PAYLOAD_LEN, payload, err);
-    if (rc != SCK_OK)
-        return rc;
-    /* 96 characters without '=' can only be 72 bytes; EVP_DecodeBlock() refuses all outside the alphabet but space. */
-    bool plain = plaintext.len == PAYLOAD_B64 && memchr(plaintext.at, '=', plaintext.len) == NULL;
-    for (size_t i = 0; plain && i < plaintext.len; i++)
-        plain = (uint8_t)plaintext.at[i] > 0x20;
-    if (plain && EVP_DecodeBlock((*payload)->data, (const unsigned char *)plaintext.at, PAYLOAD_B64) ==
-                     SCK_PAYLOAD_LEN)
-        return SCK_OK;
-    sck_secret_free(payload);
-    return sck_fail(err, SCK_E_AUTHENTIC, "keeper vault, unwrap of KEK %s: what came out is no payload of Scopekey",
-                    call->kek);
-}
-
-enum sck_code
-sck_transit_unwrap(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t version, const uint8_t *blob,
-                   size_t blob_len, struct sck_secret **payload, struct sck_err *err)
-{
-    char path[SCK_VAULT_PATH_MAX];
-    struct sck_transit t;
-    struct sck_answer r = {.gave_up = ""};
-    struct sck_secret *body = NULL;
-    *payload = NULL;
-    enum sck_code rc = sck_transit_aim(sck_vault_of(keeper), kek->name, kek->mount, kek->name_space, &t, err);
-    if (rc != SCK_OK)
-        return rc;
-    if (version == 0 || blob_version((const char *)blob, blob_len) != version)
-        return sck_fail(err, SCK_E_AUTHENTIC, "keeper vault: this is no ciphertext of transit under version %u",
-                        (unsigned)version);
-    (void)snprintf(path, sizeof path, "%s/decrypt/%s", t.mount, t.name);
-    struct sck_vault_call call = sck_transit_call(&t, SCK_OP_DECRYPT, "POST", path);
-    rc = body_of("ciphertext", blob, blob_len, false, &body, err);
-    call.token = &t.v->data;
-    call.body = body;
-    if (rc == SCK_OK)
-        rc = sck_vault_ask(t.v, &call, &r, err);
-    if (rc == SCK_OK && r.row->verdict != SCK_SAYS_OK)
-        rc = sck_vault_refused(t.v, &call, &r, err);
-    else if (rc == SCK_OK)
-        rc = take_payload(&call, sck_json_get(r.json, "data"), payload, err);
     sck_answer_clear(&r);
     sck_secret_free(&body);
     return rc;

@@ -30,8 +30,8 @@ struct sck_vault_call sck_transit_call(const struct sck_transit *t, enum sck_vau
 /* A JSON body without secrets.  SCK_E_MEMORY. */
 SCK_MUST_CHECK enum sck_code sck_transit_body(const char *json, struct sck_secret **out, struct sck_err *err);
 
-/* Whether there is no such key, by what decrypting a made-up ciphertext answers.  Errors of sck_transit_try(). */
-SCK_MUST_CHECK enum sck_code sck_transit_is_missing(const struct sck_transit *t, bool *missing, struct sck_err *err);
+/* A decrypt that only tells whether there is such a key. */
+#define SCK_TRANSIT_MADE_UP "{\"ciphertext\":\"vault:v1:AAAA\"}"
 /*
  * Decrypt `blob` with the data token at `url` (NULL: the configured one) and tell the verdict alone; what came out,
  * if anything did, is wiped.  A verdict that says nothing of the key is recorded and its code returned.
@@ -53,6 +53,9 @@ enum sck_code sck_transit_wrap(struct sck_keeper *keeper, const struct sck_kek *
 enum sck_code sck_transit_unwrap(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t version,
                                  const uint8_t *blob, size_t blob_len, struct sck_secret **payload,
                                  struct sck_err *err);
+enum sck_code sck_transit_run(struct sck_keeper *keeper, struct sck_keeper_work *work);
+enum sck_code sck_transit_submit(struct sck_keeper *keeper, struct sck_keeper_work *work);
+void sck_transit_cancel(struct sck_keeper *keeper, struct sck_keeper_work *work);
 enum sck_code sck_transit_rotate(struct sck_keeper *keeper, const struct sck_kek *kek, struct sck_kek_made *made,
                                  struct sck_err *err);
 enum sck_code sck_transit_newest(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t *version,

@@ -44,6 +44,7 @@ enum sck_verdict {
     SCK_SAYS_TOO_OLD,       /* the version is disallowed by the key's policy */
     SCK_SAYS_SOFT_DELETED,
     SCK_SAYS_UNDELETABLE,   /* deletion_allowed is false */
+    SCK_SAYS_TOO_LARGE,     /* the request is over the server's limits */
     SCK_SAYS_MALFORMED,     /* 400 that is none of the above */
     SCK_SAYS_BAD_TOKEN,
     SCK_SAYS_POLICY,        /* the token is good and may not do this */
