@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Keeper `vault` through its plug-in, as the environment says: URL, MOUNT, NAMESPACE, TOKEN_FILE, ADMIN_TOKEN_FILE,
+<<<<<<< HEAD
  * CA_FILE, INSECURE_HTTP, INSECURE_SKIP_VERIFY, MAX_RETRIES, DEADLINE_MS, REQUEST_TIMEOUT_MS, RETRY_BACKOFF_MS; LOG=1
  * logs to standard error.  Ways to a token: AUTH, AUTH_MOUNT, AUTH_ROLE, AUTH_NAMESPACE, TOKEN_ENV, TOKEN_FD,
  * TOKEN_CREDENTIAL, ROLE_ID, ROLE_ID_FILE, SECRET_ID_FILE, SECRET_ID_WRAPPED, JWT_FILE, CLIENT_CERT, CLIENT_KEY, and the
  * same with ADMIN_ before them.
+=======
+ * CA_FILE, INSECURE_HTTP, INSECURE_SKIP_VERIFY, MAX_RETRIES, DEADLINE_MS, REQUEST_TIMEOUT_MS, RETRY_BACKOFF_MS,
+ * NODES, MAX_CONNECTIONS, HTTP2; LOG=1 logs to standard error.
+>>>>>>> 7f7d044 (tests: fly, cancel, fork, close and restart under asynchronous work, and batches by halves)
  */
 #ifndef SCK_TESTS_VAULT_LIVE_H
 #define SCK_TESTS_VAULT_LIVE_H
