@@ -270,6 +270,8 @@ sck_request_step(struct scopekey_request *r)
     if (ops[r->op].what == 0) {
         if (atomic_load(&r->cancelled))
             return over(r, sck_fail(&r->err, SCK_E_CANCELLED, "the request was cancelled"));
+        if (r->job.deadline_us != 0 && sck_monotonic_us(sck_clock_system()) >= r->job.deadline_us)
+            return over(r, sck_fail(&r->err, SCK_E_CONNECT, "the deadline has passed"));
         return over(r, r->op == SCK_API_ENSURE ? ensure(r)
                                                : sck_erase(r->scopekey->service, &r->subject, NULL, NULL, &r->bytes,
                                                            &r->err));
@@ -288,6 +290,13 @@ sck_request_cancel_job(struct scopekey_request *r)
 {
     if (ops[r->op].what != 0)
         sck_dek_job_cancel(&r->job);
+}
+
+void
+sck_request_expire_job(struct scopekey_request *r)
+{
+    if (ops[r->op].what != 0)
+        sck_dek_job_expire(&r->job);
 }
 
 enum scopekey_code
