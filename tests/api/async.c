@@ -590,12 +590,18 @@ in_the_child(struct scopekey_request *parents)
     if (scopekey_request_is_over(parents) || scopekey_encryption_keys_for(sk, "alice", NULL, &m, NULL) != SCOPEKEY_OK)
         return 1;
     scopekey_material_free(&m);
+    /* ThreadSanitizer cannot start threads in such a child. */
+#if !defined(__SANITIZE_THREAD__)
     if (scopekey_encryption_keys_for_async(sk, "alice", NULL, done, &t, &r, NULL) != SCOPEKEY_OK)
         return 2;
     tally_wait(&t, 1);
     if (t.by_code[SCOPEKEY_OK] != 1)
         return 3;
     scopekey_request_free(&r);
+#else
+    (void)t;
+    (void)r;
+#endif
     scopekey_request_cancel(parents);
     scopekey_request_free(&parents);
     scopekey_close(&sk);
