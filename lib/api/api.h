@@ -43,6 +43,8 @@ enum sck_api_op {
     SCK_API_MESSAGE_SEAL,
     SCK_API_MESSAGE_OPEN,
     SCK_API_ENSURE,
+    SCK_API_ROTATE,
+    SCK_API_SUBJECT_REWRAP,
     SCK_API_ERASE,
     SCK_API_OPS
 };
@@ -71,7 +73,7 @@ struct scopekey_request {
     struct scopekey *scopekey;          /* a reference */
     enum sck_api_op op;
     int64_t started_us;
-    struct sck_dek_job job;             /* all but ensure and erase */
+    struct sck_dek_job job;             /* all but those on subjects */
     struct sck_scope subject;
     struct sck_secret *plain;           /* what is to be sealed */
     struct sck_buf aad;
@@ -83,6 +85,7 @@ struct scopekey_request {
     struct scopekey_aead *aead;
     struct sck_secret *secret;
     struct sck_buf bytes;
+    uint64_t number;
     /* The pool's, behind its lock. */
     enum sck_request_state state;
     struct scopekey_request *next;      /* in one of the queues */

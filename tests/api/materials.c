@@ -446,6 +446,42 @@ rewrapped_deks_open(void **state)
 }
 
 static void
+old_versions_open_until_they_are_retired(void **state)
+{
+    (void)state;
+    struct scopekey_aead *aead = NULL;
+    struct sck_key_spec spec = {.alg = SCK_ALG_AES_256};
+    struct sck_key_info info;
+    const struct sck_scope erna = scope_of("subject/erna");
+    uint64_t number = 7;
+    void *again = NULL;
+    size_t len = 0;
+    FAILS(scopekey_subject_rotate(sk, "nobody", NULL, &number, error), SCOPEKEY_E_SUBJECT_KEY_NOT_FOUND,
+          "subject/nobody is not provisioned: run `scopekey subject create nobody` (or set auto_provision)");
+    assert_int_equal(number, 0);
+    OK(scopekey_subject_ensure(sk, "erna", NULL, error));
+    EXPECT_OK(sck_key_create(sk->service, &erna, "k", &spec, &info, &err));
+    struct parts p = api_make(sk, "erna");
+    OK(scopekey_subject_rotate(sk, "erna", NULL, &number, error));
+    assert_int_equal(number, 2);
+    OK(scopekey_subject_rotate(sk, "erna", NULL, NULL, error));
+    OK(open_as("erna", &p, &aead));
+    scopekey_aead_free(&aead);
+    OK(scopekey_rewrap(sk, "erna", p.wrapped, p.wrapped_len, p.context, p.context_len, NULL, &again, &len, error));
+    assert_int_equal(((uint8_t *)again)[9], 3);
+    OK(scopekey_decryption_keys_for(sk, "erna", again, len, p.context, p.context_len, NULL, &aead, error));
+    scopekey_aead_free(&aead);
+    OK(scopekey_subject_rewrap(sk, "erna", NULL, &number, error));
+    assert_int_equal(number, 1);
+    OK(scopekey_subject_rewrap(sk, "erna", NULL, NULL, error));
+    /* What callers hold keeps its version alive. */
+    OK(open_as("erna", &p, &aead));
+    scopekey_aead_free(&aead);
+    scopekey_free(again);
+    scopekey_material_free(&p.m);
+}
+
+static void
 messages_are_whole(void **state)
 {
     (void)state;
@@ -663,6 +699,11 @@ null_is_refused_everywhere(void **state)
     NULLS(scopekey_message_open(sk, "alice", NULL, 0, NULL, 0, NULL, &secret, error), "scopekey_message_open");
     NULLS(scopekey_message_open(sk, "alice", b, 8, NULL, 0, NULL, NULL, error), "scopekey_message_open");
     NULLS(scopekey_subject_ensure(sk, NULL, NULL, error), "scopekey_subject_ensure");
+    NULLS(scopekey_subject_rotate(sk, NULL, NULL, NULL, error), "scopekey_subject_rotate");
+    NULLS(scopekey_subject_rewrap(NULL, "alice", NULL, NULL, error), "scopekey_subject_rewrap");
+    NULLS(scopekey_subject_rotate_async(sk, "alice", NULL, NULL, NULL, NULL, error), "scopekey_subject_rotate_async");
+    NULLS(scopekey_subject_rewrap_async(sk, NULL, NULL, NULL, NULL, &r, error), "scopekey_subject_rewrap_async");
+    assert_int_equal(scopekey_request_number(NULL), 0);
     NULLS(scopekey_subject_erase(NULL, "alice", NULL, NULL, error), "scopekey_subject_erase");
     NULLS(scopekey_context_format(NULL, 0, (char **)&bytes, error), "scopekey_context_format");
     NULLS(scopekey_context_parse(NULL, 0, &bytes, &len, error), "scopekey_context_parse");
@@ -767,6 +808,7 @@ main(void)
         cmocka_unit_test(parts_of_others_are_refused),
         cmocka_unit_test(deks_of_files_and_keys_are_refused),
         cmocka_unit_test(rewrapped_deks_open),
+        cmocka_unit_test(old_versions_open_until_they_are_retired),
         cmocka_unit_test(messages_are_whole),
         cmocka_unit_test(erased_is_erased),
         cmocka_unit_test(options_are_read),
