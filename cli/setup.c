@@ -7,7 +7,8 @@
 struct sck_open
 sck_cli_how(const struct sck_cli *cli)
 {
-    return (struct sck_open){.conf_path = cli->conf_path, .auto_provision = true, .ask_pin = sck_cli_ask_pin};
+    return (struct sck_open){
+        .conf_path = cli->conf_path, .use_env = true, .auto_provision = true, .ask_pin = sck_cli_ask_pin};
 }
 
 enum sck_code

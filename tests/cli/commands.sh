@@ -5,7 +5,7 @@
 
 build=$PWD
 export PATH=$build/cli:$PATH OPENSSL_MODULES=$build/.libs SCOPEKEY_PLUGINS=$build/vault/.libs
-unset SCOPEKEY_CONF API_KEY LOG_LEVEL LOG_FORMAT HOST PORT
+unset SCOPEKEY_CONF API_KEY LOG_LEVEL LOG_FORMAT HOST PORT "${!VAULT_@}" "${!BAO_@}" "${!KEY_VAULT_@}"
 module=$build/.libs/scopekey-pkcs11.so
 pin=$((RANDOM * 32768 + RANDOM + 100000000))
 providers=(-provider scopekey -provider default)

@@ -46,8 +46,8 @@ import uuid
 
 RIGHTS = ["get", "list", "create", "update", "delete", "recover", "purge", "wrapKey", "unwrapKey", "rotate"]
 SETTINGS = {
-    "delete_ms": 200,                   # how long a deletion goes on after its answer
-    "purge_ms": 100,
+    "delete_ms": 50,                    # how long a deletion goes on after its answer
+    "purge_ms": 20,
     "recovery_level": "Recoverable+Purgeable",
     "recoverable_days": 90,
     "challenge": "authorization",       # or authorization_uri, scope, none

@@ -46,9 +46,16 @@ look(struct creation *c, bool *there, bool *ours, struct sck_err *err)
     return rc;
 }
 
-/* Send the one request.  *again: it was certainly not carried out and may be sent again; *lost: nobody knows. */
+/* What became of the one request. */
+struct posted {
+    bool again;         /* it was certainly not carried out */
+    bool lost;          /* nobody knows */
+    bool over;          /* and the server does nothing about it any more */
+    int64_t wait_ms;    /* what the server asks for before the next */
+};
+
 static enum sck_code
-post(struct creation *c, bool *again, bool *lost, int64_t *wait_ms, struct sck_err *err)
+post(struct creation *c, struct posted *out, struct sck_err *err)
 {
     char path[SCK_PATH_MAX], json[BODY_MAX];
     bool oct = strcmp(c->a->key_type, "oct-HSM") == 0;
@@ -61,14 +68,15 @@ post(struct creation *c, bool *again, bool *lost, int64_t *wait_ms, struct sck_e
     enum sck_code rc = json_secret(json, &body, err);
     const struct sck_azure_ask ask = {.op = SCK_AZ_CREATE, .method = "POST", .path = path, .kek = c->name,
                                       .login = c->a->admin, .body = body, .once = true};
-    *again = *lost = false;
+    *out = (struct posted){.again = false};
     if (rc == SCK_OK)
         rc = sck_azure_send(c->a, &ask, &call, err);
     if (rc == SCK_OK && call.answer.row->verdict != SCK_SAYS_OK) {
         const struct sck_triage *row = call.answer.row;
-        *lost = strcmp(row->outcome, "lost") == 0;
-        *again = row->action == SCK_ACT_RETRY || row->action == SCK_ACT_EASE;
-        *wait_ms = call.answer.reply.retry_after_ms;
+        out->lost = strcmp(row->outcome, "lost") == 0;
+        out->over = call.answer.reply.net == SCK_NET_ANSWER;
+        out->again = row->action == SCK_ACT_RETRY || row->action == SCK_ACT_EASE;
+        out->wait_ms = call.answer.reply.retry_after_ms;
         rc = sck_call_refused(&call, err);
     } else if (rc == SCK_OK) {
         struct sck_json key = sck_json_get(call.answer.json, "key");
@@ -101,30 +109,32 @@ look_for_lost(struct creation *c, bool *there, bool *ours, struct sck_err *err)
     return rc;
 }
 
+/* Look, send, and look again whenever nobody knows. */
 static enum sck_code
 make(struct creation *c, struct sck_err *err)
 {
-    bool there = false, ours = false, again = false, lost = false;
+    bool there = false, ours = false;
     enum sck_code rc = look(c, &there, &ours, err);
-    if (rc != SCK_OK)
-        return rc;
-    if (there)
-        return sck_fail(err, SCK_E_EXISTS, "keeper azure: KEK %s is there already", c->name);
-    for (unsigned posts = 1; ; posts++) {
+    for (unsigned posts = 1; rc == SCK_OK && !there; posts++) {
         struct sck_err why = SCK_ERR_INIT;
-        int64_t wait_ms = 0;
-        rc = post(c, &again, &lost, &wait_ms, &why);
-        if (lost && look_for_lost(c, &there, &ours, NULL) == SCK_OK && there)
-            return ours ? SCK_OK : sck_fail(err, SCK_E_EXISTS, "keeper azure: KEK %s is there already", c->name);
+        struct posted p;
+        rc = post(c, &p, &why);
         if (rc == SCK_OK)
-            return rc;
-        int64_t backoff_ms = c->a->vault.retry_backoff_ms << (posts - 1);
-        wait_ms = wait_ms > backoff_ms ? wait_ms : backoff_ms;
-        if (!again || posts == POSTS_MAX || wait_ms > c->a->vault.deadline_ms ||
+            return SCK_OK;
+        bool known = p.lost && look_for_lost(c, &there, &ours, NULL) == SCK_OK;
+        if (known && there)
+            return ours ? SCK_OK : sck_fail(err, SCK_E_EXISTS, "keeper azure: KEK %s is there already", c->name);
+        int64_t wait_ms = c->a->vault.retry_backoff_ms << (posts - 1);
+        wait_ms = p.wait_ms > wait_ms ? p.wait_ms : wait_ms;
+        if (!(p.again || (known && p.over)) || posts == POSTS_MAX || wait_ms > c->a->vault.deadline_ms ||
             !sck_retry_budget_spend(&c->a->vault.budget))
             return sck_fail(err, rc, "%s", why.message);
         sleep_ms(c->a, wait_ms);
+        rc = SCK_OK;
     }
+    if (rc == SCK_OK)
+        rc = sck_fail(err, SCK_E_EXISTS, "keeper azure: KEK %s is there already", c->name);
+    return rc;
 }
 
 static enum sck_code
