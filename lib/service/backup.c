@@ -185,7 +185,7 @@ begin(struct sck_service *service, struct sck_catalog **catalog, int *lock, stru
     if (rc == SCK_OK)
         rc = lock_backups(engine, lock, err);
     if (rc == SCK_OK)
-        rc = sck_backups_settle(engine, *catalog, err);
+        rc = sck_backups_settle(engine, *catalog, false, err);
     return rc;
 }
 
@@ -228,7 +228,8 @@ sck_backup_make(struct sck_service *service, const char *where, struct sck_backu
 /* ---- what a crash left ---- */
 
 static enum sck_code
-settle_one(struct sck_engine *engine, struct sck_catalog *catalog, struct sck_backup_rec *b, struct sck_err *err)
+settle_one(struct sck_engine *engine, struct sck_catalog *catalog, struct sck_backup_rec *b, bool restored,
+           struct sck_err *err)
 {
     char path[PATH_ROOM];
     struct sck_backup_rec manifest;
@@ -243,6 +244,10 @@ settle_one(struct sck_engine *engine, struct sck_catalog *catalog, struct sck_ba
         memcpy(b->sha256, manifest.sha256, sizeof b->sha256);
         return finish(engine, catalog, b, err);
     }
+    if (restored) {
+        b->state = SCK_BACKUP_MADE;
+        return put_row(catalog, b, false, err);
+    }
     sck_log(SCK_LOG_WARNING, "service.backup", "a backup that was cut is forgotten: %s", path);
     return sck_catalog_delete(catalog, SCK_TABLE_BACKUPS, b, err);
 }
@@ -250,6 +255,7 @@ settle_one(struct sck_engine *engine, struct sck_catalog *catalog, struct sck_ba
 struct settling {
     struct sck_engine *engine;
     struct sck_catalog *catalog;
+    bool restored;
 };
 
 static enum sck_code
@@ -257,13 +263,13 @@ settle_row(void *arg, void *record, struct sck_err *err)
 {
     const struct settling *s = arg;
     struct sck_backup_rec *b = record;
-    return b->state == SCK_BACKUP_MAKING ? settle_one(s->engine, s->catalog, b, err) : SCK_OK;
+    return b->state == SCK_BACKUP_MAKING ? settle_one(s->engine, s->catalog, b, s->restored, err) : SCK_OK;
 }
 
 enum sck_code
-sck_backups_settle(struct sck_engine *engine, struct sck_catalog *catalog, struct sck_err *err)
+sck_backups_settle(struct sck_engine *engine, struct sck_catalog *catalog, bool restored, struct sck_err *err)
 {
-    struct settling s = {engine, catalog};
+    struct settling s = {engine, catalog, restored};
     struct sck_backup_rec from = {0};
     return sck_catalog_each(catalog, SCK_BACKUPS_ALL, &from, true, 0, settle_row, &s, err);
 }

@@ -22,8 +22,11 @@ SCK_MUST_CHECK enum sck_code sck_file_sum(const char *path, uint8_t sum[32], int
 /* The copy has the manifest's size and sum.  SCK_E_AUTHENTIC. */
 SCK_MUST_CHECK enum sck_code sck_manifest_match(const struct sck_backup_rec *manifest, const char *file,
                                                 struct sck_err *err);
-/* Registrations whose making was cut: the copy is whole and becomes one that was made, or what there is of it goes. */
-SCK_MUST_CHECK enum sck_code sck_backups_settle(struct sck_engine *engine, struct sck_catalog *catalog,
+/*
+ * Registrations whose making was cut: the copy is whole and becomes one that was made, or what there is of it goes.
+ * `restored`: this catalog was such a copy itself, which may lie anywhere; it is known to be whole.
+ */
+SCK_MUST_CHECK enum sck_code sck_backups_settle(struct sck_engine *engine, struct sck_catalog *catalog, bool restored,
                                                 struct sck_err *err);
 
 #endif

@@ -185,7 +185,8 @@ sck_epoch_due(struct sck_engine *engine, struct sck_catalog *catalog, const stru
     }
     enum sck_code rc = sck_catalog_each(catalog, SCK_BACKUPS_ALL, &from, true, 0, look_at_backup, &q, err);
     if (rc == SCK_OK && q.since_s == 0)
-        (void)snprintf(awaited, 128, "a confirmed backup made since: run `scopekey backup`, then `scopekey backup confirm`");
+        (void)snprintf(awaited, 128,
+                       "a confirmed backup made since: run `scopekey backup create`, then `scopekey backup confirm`");
     else if (rc == SCK_OK)
         *due_s = (q.since_s > epoch->moved_s ? q.since_s : epoch->moved_s) + engine->conf->retire_epoch_days * 86400;
     return rc;

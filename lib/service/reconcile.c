@@ -203,7 +203,7 @@ run(struct sck_reconciling *r, const char *mark, struct sck_err *err)
                       (long long)known, (long long)anchor.tombstones);
     sck_fault_point("reconcile.replayed");
     if (rc == SCK_OK)
-        rc = sck_backups_settle(r->engine, r->catalog, err);
+        rc = sck_backups_settle(r->engine, r->catalog, set_back, err);
     if (rc == SCK_OK)
         rc = sck_epochs_move(r->engine, r->catalog, r->progress, r->arg, err);
     if (rc == SCK_OK && set_back)

@@ -28,7 +28,7 @@ completes() {
   is "complete: ${COMP_WORDS[*]}" "${COMPREPLY[*]}" "$expected"
 }
 
-completes scopekey '' 'init doctor key subject encrypt decrypt info erase rotate rewrap keeper receipt serve config completion help version'
+completes scopekey '' 'init doctor key subject encrypt decrypt info erase rotate rewrap keeper receipt backup restore reconcile serve config completion help version'
 completes scopekey e 'encrypt erase'
 completes scopekey key '' 'create list show rotate disable enable destroy'
 completes scopekey --json key s 'show'
