@@ -24,6 +24,7 @@ sck_dek_wrap(struct sck_engine *engine, const struct sck_kek_rec *kek, const str
     struct sck_buf blob;
     struct sck_wrapped w = {.keeper = (enum sck_keeper_kind)kek->keeper, .generation = kek->generation};
     const struct sck_kek ref = sck_kek_from_rec(kek);
+    struct sck_err why = SCK_ERR_INIT;
     sck_buf_init(&blob, SCK_KEEPER_BLOB_MAX);
     enum sck_code rc = sck_engine_keeper(engine, w.keeper, &keeper, err);
     if (rc == SCK_OK)
@@ -33,7 +34,9 @@ sck_dek_wrap(struct sck_engine *engine, const struct sck_kek_rec *kek, const str
     if (rc != SCK_OK)
         goto out;
     sck_payload_encode(dek->data, hash, payload->data);
-    rc = keeper->ops->wrap(keeper, &ref, payload, &blob, &w.kek_version, err);
+    rc = keeper->ops->wrap(keeper, &ref, payload, &blob, &w.kek_version, &why);
+    if (rc != SCK_OK)
+        rc = sck_kek_failed(engine, kek->owner_id, rc, &why, err);
     if (rc == SCK_OK)
         rc = sck_kek_note_version(engine, kek, w.kek_version, err);
     if (rc == SCK_OK)
@@ -59,6 +62,7 @@ sck_dek_unwrap(struct sck_engine *engine, const struct sck_kek_rec *kek, const s
     struct sck_wrapped w;
     struct sck_kek_rec other = {0};
     struct sck_kek ref = sck_kek_from_rec(kek);
+    struct sck_err why = SCK_ERR_INIT;
     enum sck_code rc = sck_wrapped_decode(wrapped, len, &w, err);
     if (rc == SCK_OK && !sck_kek_fits(kek, &w)) {
         rc = sck_kek_find(engine, kek, &w, &other, err);
@@ -69,7 +73,9 @@ sck_dek_unwrap(struct sck_engine *engine, const struct sck_kek_rec *kek, const s
     if (rc == SCK_OK)
         rc = sck_context_hash(ctx, hash, err);
     if (rc == SCK_OK)
-        rc = keeper->ops->unwrap(keeper, &ref, w.kek_version, w.blob, w.blob_len, &payload, err);
+        rc = keeper->ops->unwrap(keeper, &ref, w.kek_version, w.blob, w.blob_len, &payload, &why);
+    if (why.code != SCK_OK)
+        rc = sck_kek_failed(engine, kek->owner_id, rc, &why, err);
     if (rc == SCK_OK)
         rc = sck_payload_decode(payload->data, payload->len, hash, dek, err);
     sck_record_clear(SCK_TABLE_KEKS, &other);

@@ -193,7 +193,7 @@ end_open(struct sck_dek_job *job)
 {
     struct sck_dek_wait *wait = &job->work->wait;
     if (wait->code != SCK_OK)
-        return sck_fail(&job->err, wait->code, "%s", wait->err.message);
+        return sck_kek_failed(job->service->engine, job->work->owner.id, wait->code, &wait->err, &job->err);
     job->dek = wait->dek;
     wait->dek = NULL;
     return sck_dek_owner_check(job->service->engine, &job->work->owner, &job->err);
@@ -288,7 +288,7 @@ read_wrapped(struct sck_dek_job *job, struct sck_dek_call *call)
                             .kek_version = call->item.version};
     enum sck_code rc = call->work.code;
     if (rc != SCK_OK)
-        rc = sck_fail(&job->err, rc, "%s", call->work.err.message);
+        rc = sck_kek_failed(call->engine, job->work->owner.id, rc, &call->work.err, &job->err);
     if (rc == SCK_OK)
         rc = sck_kek_note_version(call->engine, &call->kek, w.kek_version, &job->err);
     if (rc == SCK_OK)

@@ -74,6 +74,21 @@ sck_kek_find(struct sck_engine *engine, const struct sck_kek_rec *current, const
 }
 
 enum sck_code
+sck_kek_failed(struct sck_engine *engine, int64_t owner_id, enum sck_code code, const struct sck_err *why,
+               struct sck_err *err)
+{
+    struct sck_owner_rec owner = {0};
+    struct sck_kek_rec kek = {0};
+    struct sck_err look = SCK_ERR_INIT;
+    if (code == SCK_E_NOT_FOUND && sck_owner_get_by_id(engine, owner_id, &owner, &kek, &look) == SCK_E_ERASED)
+        code = sck_fail(err, SCK_E_ERASED, "%s", look.message);
+    else
+        code = sck_fail(err, code, "%s", why->message);
+    sck_record_clear(SCK_TABLE_KEKS, &kek);
+    return code;
+}
+
+enum sck_code
 sck_kek_last(struct sck_catalog *catalog, int64_t owner_id, uint32_t *serial, struct sck_err *err)
 {
     struct sck_kek_rec kek = {.owner_id = owner_id};

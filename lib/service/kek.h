@@ -23,6 +23,12 @@ bool sck_kek_fits(const struct sck_kek_rec *kek, const struct sck_wrapped *w);
 SCK_MUST_CHECK enum sck_code sck_kek_find(struct sck_engine *engine, const struct sck_kek_rec *current,
                                           const struct sck_wrapped *w, struct sck_kek_rec *out,
                                           struct sck_err *err);
+/*
+ * Record a keeper's failure and return its code: "no such KEK" is SCK_E_ERASED when the owner was erased while the keeper
+ * was asked, else what `why` says.
+ */
+enum sck_code sck_kek_failed(struct sck_engine *engine, int64_t owner_id, enum sck_code code,
+                             const struct sck_err *why, struct sck_err *err);
 /* The owner's highest serial; 0 when it has no row. */
 SCK_MUST_CHECK enum sck_code sck_kek_last(struct sck_catalog *catalog, int64_t owner_id, uint32_t *serial,
                                           struct sck_err *err);

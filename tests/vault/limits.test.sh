@@ -77,17 +77,17 @@ done
 # What the server asks for is waited for: the second request comes no earlier.
 # waits NAME MILLISECONDS HEADER-VALUE
 waits() {
-  fault_rules "[{\"do\":\"answer\",\"status\":429,\"times\":1,\"headers\":{\"Retry-After\":\"$3\"}}]"
+  fault_rules "[{\"path\":\"crypt\",\"do\":\"answer\",\"status\":429,\"times\":1,\"headers\":{\"Retry-After\":\"$3\"}}]"
   matches "$1: the call succeeds" "$(live wrap sk--alice)" "1 vault:v1:.*"
-  is "$1: waited for" "$(jq -rs 'map(select(.at)) | "\(length) \(.[1].at - .[0].at >= '"$2"' / 1000)"' "$fault_dir/record")" \
+  is "$1: waited for" "$(jq -rs 'map(select(.at and (.path | test("crypt")))) | "\(length) \(.[1].at - .[0].at >= '"$2"' / 1000)"' "$fault_dir/record")" \
     "2 true"
 }
 waits "Retry-After: 1" 1000 1
 waits "Retry-After: 0 is a short wait" 75 0
 waits "Retry-After with a date" 900 "$(LC_ALL=C date -u -d '+3 seconds' '+%a, %d %b %Y %H:%M:%S GMT')"
-fault_rules '[{"do":"answer","status":429,"headers":{"Retry-After":"20"}}]'
+fault_rules '[{"path":"crypt","do":"answer","status":429,"headers":{"Retry-After":"20"}}]'
 is "one beyond the deadline is not waited for" "$(DEADLINE_MS=2000 live wrap sk--alice)" \
   "connectivity: keeper vault, wrap of KEK sk--alice at $URL: the server's rate limit is reached: try again later, or raise the quota"
-is "one beyond the deadline: one request" "$(fault_requests)" 1
+is "one beyond the deadline: one request" "$(fault_requests crypt)" 1
 empty "the proxy itself did not fail" "$(cat "$tmp"/proxy*/log)"
 tap_end
