@@ -121,7 +121,8 @@ const char *sck_words_shell(size_t index);
 extern const struct sck_command sck_cmd_init, sck_cmd_doctor, sck_cmd_key_create, sck_cmd_key_list, sck_cmd_key_show,
     sck_cmd_key_rotate, sck_cmd_key_disable, sck_cmd_key_enable, sck_cmd_key_destroy, sck_cmd_subject_create,
     sck_cmd_subject_list, sck_cmd_subject_show, sck_cmd_subject_name, sck_cmd_encrypt, sck_cmd_decrypt, sck_cmd_info,
-    sck_cmd_erase, sck_cmd_rotate, sck_cmd_rewrap, sck_cmd_keeper_migrate, sck_cmd_receipt_verify,
+    sck_cmd_erase, sck_cmd_rotate, sck_cmd_rewrap, sck_cmd_keeper_migrate, sck_cmd_keeper_status,
+    sck_cmd_keeper_test, sck_cmd_keeper_import, sck_cmd_receipt_verify,
     sck_cmd_receipt_show, sck_cmd_serve, sck_cmd_config_keys, sck_cmd_completion, sck_cmd_help, sck_cmd_version,
     sck_cmd_names, sck_cmd_receipt_refresh, sck_cmd_backup_create, sck_cmd_backup_confirm, sck_cmd_backup_list,
     sck_cmd_backup_forget, sck_cmd_restore, sck_cmd_reconcile;

@@ -170,7 +170,7 @@ a_wrong_configuration_refuses_to_start(void **state)
     conf_refused(&h, "rest", "port = 08000", ", [rest] port: \"08000\" is not a whole number from 0 to 65535");
     conf_refused(&h, "token", "insecure_master = yes",
                  ", [token] insecure_master: \"yes\" is neither true nor false");
-    conf_refused(&h, "scopekey", "keeper = cloud", ", [scopekey] keeper: \"cloud\" is none of token|vault|local");
+    conf_refused(&h, "scopekey", "keeper = cloud", ", [scopekey] keeper: \"cloud\" is none of token|vault|azure|local");
     conf_refused(&h, "scopekey", "keeper = vault", ": keeper = vault needs url and token_file in [keeper vault]");
     conf_refused(&h, "scopekey", "keeper = vault\n[keeper vault]\nurl = https://v",
                  ": keeper = vault needs url and token_file in [keeper vault]");
