@@ -618,6 +618,9 @@ create_tells_what_is_in_its_way(void **state)
 #define TRANSIT "{\"data\":{\"type\":\"transit\",\"path\":\"transit/\"}}"
 #define DELETE "DELETE transit/keys/sk--a admin"
 #define LEADER "GET sys/leader"
+#define MOUNT2 "GET https://two.example:8200/v1/sys/internal/ui/mounts/transit admin"
+#define READ2 "GET https://two.example:8200/v1/transit/keys/sk--a admin"
+#define UNWRAP2 "POST https://two.example:8200/v1/transit/decrypt/sk--a data"
 #define ALONE "{\"ha_enabled\":false}"
 #define NOT_SELF "{\"ha_enabled\":true,\"is_self\":false,\"leader_address\":\"https://two.example:8200\"}"
 #define GONE_CONFIG "{\"errors\":[\"no existing key named sk--a could be found\"]}"
@@ -639,10 +642,25 @@ static const struct erasure erasures[] = {
     {{{MOUNT, 200, TRANSIT}, {CONFIG, 200, KEY("1")}, {DELETE, .net = SCK_NET_TIMEOUT}, {DELETE, 400, GONE_DELETE},
       {LEADER, 200, ALONE}, {READ, 404, EMPTY}, {UNWRAP, 400, MISSING}}, 7, SCK_OK, "https://vault.example:8200"},
     /* a standby answers: the active node is asked as well */
-    {{{MOUNT, 200, TRANSIT}, {CONFIG, 200, KEY("1")}, {DELETE, 204, ""}, {LEADER, 200, NOT_SELF},
-      {"GET https://two.example:8200/v1/transit/keys/sk--a admin", 404, EMPTY},
-      {"POST https://two.example:8200/v1/transit/decrypt/sk--a data", 400, MISSING}, {READ, 404, EMPTY},
-      {UNWRAP, 400, MISSING}}, 8, SCK_OK, "https://two.example:8200"},
+    {{{MOUNT, 200, TRANSIT}, {CONFIG, 200, KEY("1")}, {DELETE, 204, ""}, {LEADER, 200, NOT_SELF}, {MOUNT2, 200, TRANSIT},
+      {READ2, 404, EMPTY}, {UNWRAP2, 400, MISSING}, {MOUNT, 200, TRANSIT}, {READ, 404, EMPTY}, {UNWRAP, 400, MISSING}}, 10,
+     SCK_OK, "https://two.example:8200"},
+    /* the other node is behind: it still has the key, still opens, has no such mount, is sealed */
+    {{{MOUNT, 200, TRANSIT}, {CONFIG, 200, KEY("1")}, {DELETE, 204, ""}, {LEADER, 200, NOT_SELF}, {MOUNT2, 200, TRANSIT},
+      {READ2, 404, EMPTY}, {UNWRAP2, 400, MISSING}, {MOUNT, 200, TRANSIT}, {READ, 200, KEY("1")}}, 9, SCK_E_BUSY,
+     "keeper vault, erase of KEK sk--a at https://vault.example:8200: it is there again after its deletion: this node is "
+     "behind, the erasure is pending until it agrees"},
+    {{{MOUNT, 200, TRANSIT}, {CONFIG, 200, KEY("1")}, {DELETE, 204, ""}, {LEADER, 200, NOT_SELF}, {MOUNT2, 200, TRANSIT},
+      {READ2, 404, EMPTY}, {UNWRAP2, 400, MISSING}, {MOUNT, 200, TRANSIT}, {READ, 404, EMPTY},
+      {UNWRAP, 200, "{\"data\":{\"plaintext\":\"AAAA\"}}"}}, 10, SCK_E_BUSY,
+     "keeper vault, erase of KEK sk--a at https://vault.example:8200: a wrapped DEK is still answered for: this node is "
+     "behind, the erasure is pending until it agrees"},
+    {{{MOUNT, 200, TRANSIT}, {CONFIG, 200, KEY("1")}, {DELETE, 204, ""}, {LEADER, 200, NOT_SELF}, {MOUNT2, 200, TRANSIT},
+      {READ2, 404, EMPTY}, {UNWRAP2, 400, MISSING}, {MOUNT, 200, "{\"data\":{\"type\":\"kv\",\"path\":\"transit/\"}}"}}, 8,
+     SCK_E_CONFIG, "keeper vault: mount transit is no transit engine: correct mount, or enable transit there"},
+    {{{MOUNT, 200, TRANSIT}, {CONFIG, 200, KEY("1")}, {DELETE, 204, ""}, {LEADER, 200, NOT_SELF}, {MOUNT2, 200, TRANSIT},
+      {READ2, 404, EMPTY}, {UNWRAP2, 400, MISSING}, {MOUNT, 503, "{\"errors\":[\"Vault is sealed\"]}"}}, 8, SCK_E_CONNECT,
+     "keeper vault, mount at https://vault.example:8200: the server is sealed: unseal it"},
     {{{MOUNT, 200, TRANSIT}, {CONFIG, 200, KEY("1")}, {DELETE, 204, ""},
       {LEADER, 200, "{\"ha_enabled\":true,\"is_self\":false,\"leader_address\":\"\"}"}}, 4, SCK_E_CONNECT,
      "keeper vault: the cluster names no active node that can be asked: try again later, or set url to the active node"},
@@ -652,7 +670,7 @@ static const struct erasure erasures[] = {
     {{{MOUNT, 200, TRANSIT}, {CONFIG, 200, KEY("1")}, {DELETE, 204, ""}, {LEADER, 200, "{}"}}, 4, SCK_E_CONFIG,
      "keeper vault, leader: the answer lacks ha_enabled: is url a Vault or OpenBao, and mount a transit engine?"},
     {{{MOUNT, 200, TRANSIT}, {CONFIG, 200, KEY("1")}, {DELETE, 204, ""}, {LEADER, 200, NOT_SELF},
-      {"GET https://two.example:8200/v1/transit/keys/sk--a admin", 200, KEY("1")}}, 5, SCK_E_STATE,
+      {MOUNT2, 200, TRANSIT}, {READ2, 200, KEY("1")}}, 6, SCK_E_STATE,
      "keeper vault, erase of KEK sk--a at https://two.example:8200: it is there again after its deletion: find who makes it, "
      "take that right away, and erase again"},
     /* said to be deleted, and still there or still opening */

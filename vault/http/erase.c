@@ -28,41 +28,50 @@ delete_key(const struct sck_transit *t, struct sck_err *err)
     return rc;
 }
 
+/* What a node says that still has the key: the active one is contradicting itself, another one may be behind. */
+static enum sck_code
+still_there(const struct sck_transit *t, const char *url, bool active, const char *what, const char *maker,
+            struct sck_err *err)
+{
+    if (!active)
+        return sck_fail(err, SCK_E_BUSY, "keeper vault, erase of KEK %s at %s: %s: this node is behind, the erasure is "
+                        "pending until it agrees", t->name, url, what);
+    return sck_fail(err, SCK_E_STATE, "keeper vault, erase of KEK %s at %s: %s: find who makes %s, take that right away, "
+                    "and erase again", t->name, url, what, maker);
+}
+
 /* One node says that the key is gone: by reading it, and by not opening what was wrapped under it. */
 static enum sck_code
-verify_at(const struct sck_transit *t, const char *url, const uint8_t *canary, size_t canary_len,
-          struct sck_erase_proof *proof, struct sck_err *err)
+verify_at(const struct sck_transit *t, const char *url, bool active, const uint8_t *canary, size_t canary_len,
+          struct sck_erase_node *out, struct sck_err *err)
 {
-    const char *node = url != NULL ? url : t->v->url;
     enum sck_verdict verdict = SCK_SAYS_NOTHING;
     uint32_t version;
     bool missing = false;
-    proof->read_says_gone = proof->canary_refused = false;
+    *out = (struct sck_erase_node){.read_says_gone = false};
+    (void)snprintf(out->url, sizeof out->url, "%s", url);
     enum sck_code rc = sck_transit_read(t, url, &missing, &version, err);
     if (rc == SCK_OK && !missing)
-        rc = sck_fail(err, SCK_E_STATE, "keeper vault, erase of KEK %s at %s: it is there again after its deletion: "
-                      "find who makes it, take that right away, and erase again", t->name, node);
+        rc = still_there(t, url, active, "it is there again after its deletion", "it", err);
     if (rc != SCK_OK)
         return rc;
-    proof->read_says_gone = true;
+    out->read_says_gone = true;
     rc = sck_transit_try(t, url, canary, canary_len, &verdict, err);
     if (rc == SCK_OK && verdict != SCK_SAYS_MISSING)
-        rc = sck_fail(err, SCK_E_STATE, "keeper vault, erase of KEK %s at %s: a wrapped DEK is still answered for: "
-                      "find who makes the key, take that right away, and erase again", t->name, node);
-    proof->canary_refused = rc == SCK_OK;
-    (void)snprintf(proof->node, sizeof proof->node, "%s", node);
+        rc = still_there(t, url, active, "a wrapped DEK is still answered for", "the key", err);
+    out->canary_refused = rc == SCK_OK;
     return rc;
 }
 
-/* The active node's address, or "" when it is the one that answers. */
+/* The active node's address. */
 static enum sck_code
 find_leader(struct sck_vault *v, char leader[SCK_VAULT_URL_MAX], struct sck_err *err)
 {
     char text[SCK_VAULT_URL_MAX];
     const struct sck_vault_call call = {.op = SCK_OP_LEADER, .method = "GET", .path = "sys/leader", .name_space = ""};
     struct sck_answer r;
-    leader[0] = '\0';
     enum sck_code rc = sck_vault_ask(v, &call, &r, err);
+    (void)snprintf(leader, SCK_VAULT_URL_MAX, "%s", r.url[0] != '\0' ? r.url : v->url);
     if (rc == SCK_OK && r.row->verdict != SCK_SAYS_OK)
         rc = sck_vault_refused(v, &call, &r, err);
     if (rc == SCK_OK && sck_json_get(r.json, "ha_enabled").kind == SCK_JSON_TRUE &&
@@ -78,12 +87,53 @@ find_leader(struct sck_vault *v, char leader[SCK_VAULT_URL_MAX], struct sck_err 
     return rc;
 }
 
+/*
+ * The active node first, then every other one that is configured, each by itself: a 404 counts only where the mount is
+ * a transit engine.  All are asked, so that the receipt or the failure is about as many as can be.
+ */
+static enum sck_code
+verify_everywhere(const struct sck_transit *t, const uint8_t *canary, size_t canary_len, struct sck_erase_proof *proof,
+                  struct sck_err *err)
+{
+    struct sck_vault *v = t->v;
+    const char *urls[SCK_ERASE_NODES_MAX];
+    char leader[SCK_VAULT_URL_MAX];
+    size_t count = 1;
+    enum sck_code rc = find_leader(v, leader, err);
+    if (rc != SCK_OK)
+        return rc;
+    urls[0] = leader;
+    for (size_t i = 0; i < v->remote.node_count && count < SCK_ERASE_NODES_MAX; i++) {
+        if (strcmp(v->remote.nodes[i], leader) != 0)
+            urls[count++] = v->remote.nodes[i];
+    }
+    (void)snprintf(proof->node, sizeof proof->node, "%s", leader);
+    proof->read_says_gone = proof->canary_refused = true;
+    for (size_t i = 0; i < count; i++) {
+        struct sck_erase_node *node = &proof->nodes[proof->node_count++];
+        struct sck_err why = SCK_ERR_INIT;
+        enum sck_code one = SCK_OK;
+        (void)snprintf(node->url, sizeof node->url, "%s", urls[i]);
+        if (count > 1)
+            one = sck_transit_check_mount(v, urls[i], t->mount, t->name_space, &v->admin, &why);
+        if (one == SCK_OK)
+            one = verify_at(t, urls[i], i == 0, canary, canary_len, node, &why);
+        proof->read_says_gone = proof->read_says_gone && node->read_says_gone;
+        proof->canary_refused = proof->canary_refused && node->canary_refused;
+        if (one != SCK_OK && rc == SCK_OK)
+            rc = sck_fail(err, one, "%s", why.message);
+        /* What the active node denies need not be asked of others. */
+        if (one != SCK_OK && i == 0)
+            break;
+    }
+    return rc;
+}
+
 enum sck_code
 sck_transit_erase(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t version, const uint8_t *canary,
                   size_t canary_len, struct sck_erase_proof *proof, struct sck_err *err)
 {
     struct sck_vault *v = sck_vault_of(keeper);
-    char leader[SCK_VAULT_URL_MAX];
     struct sck_transit t;
     bool missing = false;
     (void)version;
@@ -95,18 +145,10 @@ sck_transit_erase(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t
     }
     enum sck_code rc = sck_transit_aim(v, kek->name, kek->mount, kek->name_space, &t, err);
     if (rc == SCK_OK)
-        rc = sck_transit_check_mount(v, t.mount, t.name_space, &v->admin, err);
+        rc = sck_transit_check_mount(v, NULL, t.mount, t.name_space, &v->admin, err);
     if (rc == SCK_OK)
         rc = sck_transit_allow_deletion(&t, &missing, err);
     if (rc == SCK_OK && !missing)
         rc = delete_key(&t, err);
-    if (rc == SCK_OK)
-        rc = find_leader(v, leader, err);
-    if (rc == SCK_OK && leader[0] != '\0')
-        rc = verify_at(&t, leader, canary, canary_len, proof, err);
-    if (rc == SCK_OK)
-        rc = verify_at(&t, NULL, canary, canary_len, proof, err);
-    if (rc == SCK_OK && leader[0] != '\0')
-        (void)snprintf(proof->node, sizeof proof->node, "%s", leader);
-    return rc;
+    return rc == SCK_OK ? verify_everywhere(&t, canary, canary_len, proof, err) : rc;
 }

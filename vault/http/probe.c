@@ -14,14 +14,14 @@ struct report {
 };
 
 enum sck_code
-sck_transit_check_mount(struct sck_vault *v, const char *mount, const char *name_space, struct sck_credential *token,
-                        struct sck_err *err)
+sck_transit_check_mount(struct sck_vault *v, const char *url, const char *mount, const char *name_space,
+                        struct sck_credential *token, struct sck_err *err)
 {
     char path[SCK_VAULT_PATH_MAX];
     struct sck_answer r;
     (void)snprintf(path, sizeof path, "sys/internal/ui/mounts/%s", mount);
     const struct sck_vault_call call = {.op = SCK_OP_MOUNT, .method = "GET", .path = path,
-                                        .name_space = name_space, .token = token};
+                                        .name_space = name_space, .url = url, .token = token};
     enum sck_code rc = sck_vault_ask(v, &call, &r, err);
     if (rc == SCK_OK && r.row->verdict != SCK_SAYS_OK)
         rc = sck_vault_refused(v, &call, &r, err);
@@ -68,7 +68,7 @@ sck_transit_prepare(struct sck_keeper *keeper, struct sck_err *err)
 {
     struct sck_vault *v = sck_vault_of(keeper);
     bool disabled = false;
-    enum sck_code rc = sck_transit_check_mount(v, v->mount, v->name_space, &v->admin, err);
+    enum sck_code rc = sck_transit_check_mount(v, NULL, v->mount, v->name_space, &v->admin, err);
     if (rc == SCK_OK)
         rc = upsert_disabled(v, true, &disabled, err);
     /* Some versions answer 204: what counts is what is read back. */
@@ -225,7 +225,7 @@ sck_transit_probe(struct sck_keeper *keeper, void (*fn)(void *arg, const char *w
     const struct report report = {fn, arg};
     enum sck_code rc = probe_health(v, &report, err);
     if (rc == SCK_OK)
-        rc = sck_transit_check_mount(v, v->mount, v->name_space, &v->data, err);
+        rc = sck_transit_check_mount(v, NULL, v->mount, v->name_space, &v->data, err);
     if (rc == SCK_OK)
         rc = probe_data_token(v, &report, err);
     if (rc == SCK_OK && v->admin.usable)

@@ -71,8 +71,9 @@ enum sck_code sck_transit_probe(struct sck_keeper *keeper,
 enum sck_code sck_transit_status(struct sck_keeper *keeper, struct sck_keeper_status *out, struct sck_err *err);
 /* sck_keeper_vault_prepare_fn */
 enum sck_code sck_transit_prepare(struct sck_keeper *keeper, struct sck_err *err);
-/* The mount is there and is transit.  SCK_E_CONFIG. */
-SCK_MUST_CHECK enum sck_code sck_transit_check_mount(struct sck_vault *v, const char *mount, const char *name_space,
+/* The mount is there and is transit, at `url` (NULL: any node).  SCK_E_CONFIG. */
+SCK_MUST_CHECK enum sck_code sck_transit_check_mount(struct sck_vault *v, const char *url, const char *mount,
+                                                     const char *name_space,
                                                      struct sck_credential *token, struct sck_err *err);
 
 static inline struct sck_vault *
