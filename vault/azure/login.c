@@ -459,9 +459,12 @@ sck_azure_login_init(struct sck_azure_login *l, const char *what, const char *pr
     sck_forklock_init(&l->lock);
     (void)pthread_cond_init(&l->landed, NULL);
     const char *lacks = missing(identity, l->kind, issuer->tenant_id);
-    if (lacks != NULL)
-        return sck_fail(err, SCK_E_CONFIG, "keeper azure: set %s%s in [keeper azure]",
-                        strncmp(lacks, "tenant", 6) == 0 ? "" : prefix, lacks);
+    if (lacks != NULL) {
+        /* Both identities share the tenant and the federated token; the variables are the data client's. */
+        bool own = strncmp(lacks, "tenant", 6) != 0 && strncmp(lacks, "federated", 9) != 0 && prefix[0] != '\0';
+        return sck_fail(err, SCK_E_CONFIG, "keeper azure: set %s%.*s in [keeper azure]", own ? prefix : "",
+                        (int)(own ? strcspn(lacks, " ") : strlen(lacks)), lacks);
+    }
     if (is_there(identity->client_id) &&
         (strlen(identity->client_id) > 128 || strspn(identity->client_id, legal) != strlen(identity->client_id)))
         return sck_fail(err, SCK_E_CONFIG, "keeper azure: %sclient_id is no application id", prefix);

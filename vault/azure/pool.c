@@ -171,8 +171,10 @@ sck_azure_submit(struct sck_keeper *keeper, struct sck_keeper_work *work)
 {
     struct sck_azure *a = sck_azure_of(keeper);
     struct sck_azure_pool *p = a->pool;
-    struct job *j = calloc(1, sizeof *j);
     sck_err_clear(&work->err);
+    if (work->count == 0)
+        return sck_fail(&work->err, SCK_E_USAGE, "keeper azure: there is no work without DEKs");
+    struct job *j = calloc(1, sizeof *j);
     if (j == NULL)
         return sck_fail(&work->err, SCK_E_MEMORY, "out of memory");
     j->keeper = a;
