@@ -7,6 +7,8 @@
 #   openbao_durable DIR                  pebbledb, TLS and plain HTTP; initialised and unsealed; sets $openbao_url (https),
 #                                        $openbao_http_url, $openbao_pid; DIR/ca.pem signed its certificate.
 #                                        $openbao_listener: more for its listeners, $openbao_config: for the rest
+#   openbao_raft DIR                     the same on raft, one node: what stepping down takes
+#   openbao_step_down                    the active node gives up; it is active again, or a standby that serves, soon after
 #   openbao_mount PATH [TYPE]            enable an engine (transit) there
 #   openbao_tokens PATH DIR              the two policies for a mount and a token of each: DIR/data.tok, DIR/admin.tok (0600)
 #   openbao_seal | openbao_unseal        the durable server
@@ -147,7 +149,7 @@ openbao_seal() {
 }
 
 openbao_durable() {
-  local tries port plain
+  local tries port plain storage
   openbao_dir=$(mkdir -p "$1" && cd "$1" && pwd)
   openbao_ca=$openbao_dir/ca.pem
   openbao_root=''
@@ -158,8 +160,14 @@ openbao_durable() {
     openbao_url=https://127.0.0.1:$port
     openbao_http_url=http://127.0.0.1:$plain
     mkdir -p "$openbao_dir/data"
+    storage='storage "pebbledb" { path = "data" }'
+    [ "${openbao_storage:-}" != raft ] || storage="storage \"raft\" {
+  path    = \"data\"
+  node_id = \"n1\"
+}
+cluster_addr = \"https://127.0.0.1:$((port + 1))\""
     cat >"$openbao_dir/server.hcl" <<HCL
-storage "pebbledb" { path = "data" }
+$storage
 listener "tcp" {
   address       = "127.0.0.1:$port"
   tls_cert_file = "srv.pem"
@@ -185,6 +193,15 @@ HCL
     openbao_stop
   done
   openbao_die "the durable server does not start: $(tail -n 3 "$openbao_dir/server.log")"
+}
+
+openbao_raft() {
+  local openbao_storage=raft
+  openbao_durable "$1"
+}
+
+openbao_step_down() {
+  curl --silent --insecure --noproxy '*' --fail -X PUT -H @<(echo "X-Vault-Token: $openbao_root") "$openbao_http_url/v1/sys/step-down"
 }
 
 # To be given as $openbao_config: each request is written to DIR/audit.log.

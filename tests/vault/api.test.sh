@@ -139,6 +139,22 @@ is "its own do not" "$(scopekey decrypt files.sk -o - 2>&1; echo $?)" "$gone
 # ---- requests in their thousands ----
 is "1000 requests under way, every second cancelled, twelve times over" "$(api many 1000)" "all done, some cancelled
 descriptors bounded, memory bounded"
+
+# ---- what programs keep survives rotation, rewrapping and a move to another keeper, and no erasure ----
+read -r wrapped context < <(api give kate)
+kate=$(scopekey subject name kate)
+holds "kate's KEK is rotated" scopekey rotate subject/kate
+holds "all is rewrapped" scopekey rewrap --all
+is "what a program kept opens" "$(api foreign kate "$wrapped" "$context")" "foreign: ok"
+holds "all moves to the token" scopekey keeper migrate --from vault --to token
+is "what a program kept opens still" "$(api foreign kate "$wrapped" "$context")" "foreign: ok"
+is "because its KEK was kept at the server" "$(openbao_cli list -format=json keys/keys | jq -r 'index("'"$kate"'") != null')" true
+holds "kate is erased" scopekey erase subject/kate --yes
+is "then it opens no more" "$(api foreign kate "$wrapped" "$context")" "foreign: subject_erased"
+is "and the KEK at the former keeper is gone" \
+  "$(openbao_cli list -format=json keys/keys | jq -r 'index("'"$kate"'") != null')" false
+is "the living moved with their files" "$(scopekey decrypt bob.sk -o -)" "a message"
+
 grep -E '^[0-9]+ (calls|done)' log | sed 's/^/# /'
 empty "and nothing else was said" "$(grep -vE '^[0-9]+ (calls|done)| warning ' log)"
 tap_end

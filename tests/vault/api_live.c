@@ -4,6 +4,7 @@
  *   api_live names          subjects whose ids naive KEK names confuse; one is erased
  *   api_live storm SUBJECT  64 threads encrypt for a subject while it is erased, and for 3 s after that
  *   api_live swaps          wrapped DEKs and contexts of one subject under another, altered, spelled otherwise
+ *   api_live give SUBJECT   a wrapped DEK and its context as two words of hexadecimal
  *   api_live foreign SUBJECT HEX CONTEXT-HEX
  *                           a wrapped DEK of somewhere else
  *   api_live many COUNT     requests in flight, every second cancelled; then operations until nothing grows any more
@@ -230,6 +231,29 @@ from_hex(const char *text, uint8_t *out, size_t size)
     return len < size ? len : size;
 }
 
+static void
+print_hex(const uint8_t *data, size_t length, char end)
+{
+    for (size_t i = 0; i < length; i++)
+        printf("%02x", (unsigned)data[i]);
+    putchar(end);
+}
+
+static int
+do_give(const char *subject)
+{
+    struct scopekey_material *material = NULL;
+    size_t wrapped_length = 0, context_length = 0;
+    must(scopekey_subject_ensure(sk, subject, NULL, error), subject);
+    must(scopekey_encryption_keys_for(sk, subject, NULL, &material, error), "encryption_keys_for");
+    const uint8_t *wrapped = scopekey_material_wrapped(material, &wrapped_length);
+    const uint8_t *context = scopekey_material_context(material, &context_length);
+    print_hex(wrapped, wrapped_length, ' ');
+    print_hex(context, context_length, '\n');
+    scopekey_material_free(&material);
+    return 0;
+}
+
 static int
 do_foreign(const char *subject, const char *wrapped_hex, const char *context_hex)
 {
@@ -397,6 +421,8 @@ main(int argc, char **argv)
         status = do_storm(argv[2]);
     else if (strcmp(command, "swaps") == 0)
         status = do_swaps();
+    else if (strcmp(command, "give") == 0 && argc > 2)
+        status = do_give(argv[2]);
     else if (strcmp(command, "foreign") == 0 && argc > 4)
         status = do_foreign(argv[2], argv[3], argv[4]);
     else if (strcmp(command, "many") == 0 && argc > 2)
