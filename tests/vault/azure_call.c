@@ -17,22 +17,22 @@ static struct world {
     pthread_mutex_t lock;
     int64_t now_us;
     unsigned requests, challenges, logins, unwraps, rotates, patches, deletes, purges;
-    const char *challenge;      /* the resource it names */
-    int life_s;                 /* of tokens */
+    const char *challenge; /* the resource it names */
+    int life_s; /* of tokens */
     bool login_fails;
-    char token[16];             /* the good one */
-    bool refuse_token;          /* 401 whatever comes */
+    char token[16]; /* the good one */
+    bool refuse_token; /* 401 whatever comes */
     /* The key. */
     int versions;
     int64_t created[VERSIONS_MAX];
     bool enabled[VERSIONS_MAX];
     const char *key_ops, *kty, *exportable;
-    int page;                   /* versions in a page */
-    const char *link;           /* of the next page, before its number */
-    bool lose_rotate;           /* the answer, not the rotation */
+    int page; /* versions in a page */
+    const char *link; /* of the next page, before its number */
+    bool lose_rotate; /* the answer, not the rotation */
     /* Its deletion. */
     bool deleted, purged;
-    int64_t gone_after_us;      /* how long it takes */
+    int64_t gone_after_us; /* how long it takes */
     int64_t deleted_us;
     const char *recovery;
     /* What unwrapping says. */
@@ -50,8 +50,16 @@ clock_now_us(void *arg)
     return now;
 }
 
-static int64_t clock_now_s(void *arg) { return clock_now_us(arg) / 1000000; }
-static int64_t clock_now_ms(void *arg) { return clock_now_us(arg) / 1000; }
+static int64_t
+clock_now_s(void *arg)
+{
+    return clock_now_us(arg) / 1000000;
+}
+static int64_t
+clock_now_ms(void *arg)
+{
+    return clock_now_us(arg) / 1000;
+}
 
 static void
 clock_sleep_ms(void *arg, int64_t ms)
@@ -64,7 +72,12 @@ clock_sleep_ms(void *arg, int64_t ms)
 
 static const struct sck_clock virtual_clock = {clock_now_s, clock_now_ms, clock_now_us, clock_sleep_ms, NULL};
 
-static uint32_t any_number(void *arg) { (void)arg; return 0x80000000U; }
+static uint32_t
+any_number(void *arg)
+{
+    (void)arg;
+    return 0x80000000U;
+}
 
 static void
 version_id(int number, char out[33])
@@ -90,9 +103,11 @@ say_bundle(struct sck_http_reply *reply, int number)
     memset(modulus, 0xC3, sizeof modulus);
     sck_b64url_encode(modulus, sizeof modulus, n);
     version_id(number, id);
-    (void)snprintf(body, sizeof body, "{\"key\":{\"kid\":\"" URL "/keys/" NAME "/%s\",\"kty\":\"%s\",\"key_ops\":%s,"
-                   "\"n\":\"%s\",\"e\":\"AQAB\"},\"attributes\":{\"enabled\":%s,\"created\":%lld,\"exportable\":%s}}", id, w.kty,
-                   w.key_ops, n, w.enabled[number - 1] ? "true" : "false", (long long)w.created[number - 1], w.exportable);
+    (void)snprintf(body, sizeof body,
+                   "{\"key\":{\"kid\":\"" URL "/keys/" NAME "/%s\",\"kty\":\"%s\",\"key_ops\":%s,"
+                   "\"n\":\"%s\",\"e\":\"AQAB\"},\"attributes\":{\"enabled\":%s,\"created\":%lld,\"exportable\":%s}}",
+                   id, w.kty, w.key_ops, n, w.enabled[number - 1] ? "true" : "false",
+                   (long long)w.created[number - 1], w.exportable);
     say(reply, 200, body);
 }
 
@@ -104,9 +119,10 @@ say_versions(struct sck_http_reply *reply, int from)
     for (; at < w.versions && at < from + w.page; at++) {
         size_t used = strlen(body);
         version_id(at + 1, id);
-        (void)snprintf(body + used, sizeof body - used, "%s{\"kid\":\"" URL "/keys/" NAME "/%s\",\"attributes\":{\"enabled\":%s,"
-                       "\"created\":%lld}}", at > from ? "," : "", id, w.enabled[at] ? "true" : "false",
-                       (long long)w.created[at]);
+        (void)snprintf(body + used, sizeof body - used,
+                       "%s{\"kid\":\"" URL "/keys/" NAME "/%s\",\"attributes\":{\"enabled\":%s,"
+                       "\"created\":%lld}}",
+                       at > from ? "," : "", id, w.enabled[at] ? "true" : "false", (long long)w.created[at]);
     }
     size_t used = strlen(body);
     if (at < w.versions)
@@ -117,7 +133,8 @@ say_versions(struct sck_http_reply *reply, int from)
 }
 
 static const char missing[] = "{\"error\":{\"code\":\"KeyNotFound\",\"message\":\"none\"}}";
-static const char busy[] = "{\"error\":{\"code\":\"Conflict\",\"message\":\"x\",\"innererror\":{\"code\":\"ObjectIsBeingDeleted\"}}}";
+static const char busy[] =
+    "{\"error\":{\"code\":\"Conflict\",\"message\":\"x\",\"innererror\":{\"code\":\"ObjectIsBeingDeleted\"}}}";
 
 static void
 serve_deleted(const struct sck_http_request *request, struct sck_http_reply *reply)
@@ -135,8 +152,8 @@ serve_deleted(const struct sck_http_request *request, struct sck_http_reply *rep
     } else if (!w.deleted || still || w.purged) {
         say(reply, 404, missing);
     } else {
-        (void)snprintf(body, sizeof body, "{\"scheduledPurgeDate\":4102444800,\"attributes\":{\"recoveryLevel\":\"%s\"}}",
-                       w.recovery);
+        (void)snprintf(body, sizeof body,
+                       "{\"scheduledPurgeDate\":4102444800,\"attributes\":{\"recoveryLevel\":\"%s\"}}", w.recovery);
         say(reply, 200, body);
     }
 }
@@ -201,8 +218,8 @@ serve(void *arg, const struct sck_http_request *request, struct sck_http_reply *
     } else if (request->token == NULL) {
         w.challenges++;
         say(reply, 401, "{}");
-        (void)snprintf(reply->challenge, sizeof reply->challenge, "Bearer authorization=\"https://l/t\", resource=\"%s\"",
-                       w.challenge);
+        (void)snprintf(reply->challenge, sizeof reply->challenge,
+                       "Bearer authorization=\"https://l/t\", resource=\"%s\"", w.challenge);
     } else if (w.refuse_token || strlen(w.token) != request->token->len ||
                memcmp(w.token, request->token->data, request->token->len) != 0) {
         say(reply, 401, "{\"error\":{\"code\":\"Unauthorized\",\"message\":\"AKV10022\"}}");
@@ -232,15 +249,25 @@ world_reset(void)
 {
     char id[33], value[SCK_B64URL_LEN(SCK_PAYLOAD_LEN) + 1] = "";
     uint8_t payload[SCK_PAYLOAD_LEN];
-    w = (struct world){.lock = PTHREAD_MUTEX_INITIALIZER, .now_us = 1000000000, .challenge = "https://vault.azure.net",
-                       .life_s = 3600, .versions = 1, .created = {100}, .enabled = {true},
-                       .key_ops = "[\"wrapKey\",\"unwrapKey\"]", .kty = "RSA", .exportable = "false", .page = 25,
-                       .link = URL ":443/keys/" NAME "/versions?api-version=7.4&skip=", .recovery = "Recoverable+Purgeable",
+    w = (struct world){.lock = PTHREAD_MUTEX_INITIALIZER,
+                       .now_us = 1000000000,
+                       .challenge = "https://vault.azure.net",
+                       .life_s = 3600,
+                       .versions = 1,
+                       .created = {100},
+                       .enabled = {true},
+                       .key_ops = "[\"wrapKey\",\"unwrapKey\"]",
+                       .kty = "RSA",
+                       .exportable = "false",
+                       .page = 25,
+                       .link = URL ":443/keys/" NAME "/versions?api-version=7.4&skip=",
+                       .recovery = "Recoverable+Purgeable",
                        .unwrap_status = 200};
     memset(payload, 0x5A, sizeof payload);
     sck_b64url_encode(payload, sizeof payload, value);
     version_id(1, id);
-    (void)snprintf(good_unwrap, sizeof good_unwrap, "{\"kid\":\"" URL "/keys/" NAME "/%s\",\"value\":\"%s\"}", id, value);
+    (void)snprintf(good_unwrap, sizeof good_unwrap, "{\"kid\":\"" URL "/keys/" NAME "/%s\",\"value\":\"%s\"}", id,
+                   value);
     w.unwrap_body = good_unwrap;
 }
 
@@ -252,10 +279,18 @@ open_with(uint8_t *mac_key)
     struct sck_keeper *keeper = NULL;
     const struct sck_env env = {&virtual_clock, any_number, NULL, serve, NULL};
     EXPECT_OK(sck_secret_from(text, 6, &secret, &err));
-    const struct sck_keeper_azure_conf conf = {
-        .url = URL, .tenant_id = "t", .authority = "https://login.example", .metadata = "http://169.254.169.254",
-        .data = {.client_id = "c", .secret = secret}, .key_type = "RSA", .key_bits = 2048, .purge = true,
-        .delete_wait_ms = 5000, .max_retries = 3, .mac = test_mac, .mac_arg = mac_key};
+    const struct sck_keeper_azure_conf conf = {.url = URL,
+                                               .tenant_id = "t",
+                                               .authority = "https://login.example",
+                                               .metadata = "http://169.254.169.254",
+                                               .data = {.client_id = "c", .secret = secret},
+                                               .key_type = "RSA",
+                                               .key_bits = 2048,
+                                               .purge = true,
+                                               .delete_wait_ms = 5000,
+                                               .max_retries = 3,
+                                               .mac = test_mac,
+                                               .mac_arg = mac_key};
     EXPECT_OK(sck_keeper_azure_new(&conf, &env, &keeper, &err));
     sck_secret_free(&secret);
     assert_int_equal(w.requests, 0);
@@ -289,7 +324,8 @@ unwrap(struct sck_keeper *keeper, const struct sck_buf *blob, uint32_t version, 
     return rc;
 }
 
-#define NOT_OURS "keeper azure, unwrap of KEK " NAME ": the wrapped DEK was altered or not made here, so the vault is not asked"
+#define NOT_OURS                                                                                                     \
+    "keeper azure, unwrap of KEK " NAME ": the wrapped DEK was altered or not made here, so the vault is not asked"
 
 /* Everybody may have the public key: what it made is refused, and the vault hears nothing of it. */
 static void
@@ -324,16 +360,18 @@ forged_deks_are_refused_unasked(void **state)
     struct sck_kek other = kek;
     struct sck_secret *payload = NULL;
     other.name = "scopekey--k--abd";
-    EXPECT_FAIL(keeper->ops->unwrap(keeper, &other, 1, blob.data, blob.len, &payload, &err), SCK_E_AUTHENTIC,
-                "keeper azure, unwrap of KEK scopekey--k--abd: the wrapped DEK was altered or not made here, so the vault is "
-                "not asked");
+    EXPECT_FAIL(
+        keeper->ops->unwrap(keeper, &other, 1, blob.data, blob.len, &payload, &err), SCK_E_AUTHENTIC,
+        "keeper azure, unwrap of KEK scopekey--k--abd: the wrapped DEK was altered or not made here, so the vault is "
+        "not asked");
     for (size_t len = 0; len < blob.len; len += 13) {
         struct sck_buf cut = blob;
         cut.len = len;
         struct sck_err err = SCK_ERR_INIT;
         assert_int_equal(unwrap(keeper, &cut, 1, &err), SCK_E_AUTHENTIC);
     }
-    EXPECT_FAIL(unwrap(keeper, &blob, 0, &err), SCK_E_AUTHENTIC, "keeper azure: this is no wrapped DEK of this keeper");
+    EXPECT_FAIL(unwrap(keeper, &blob, 0, &err), SCK_E_AUTHENTIC,
+                "keeper azure: this is no wrapped DEK of this keeper");
     EXPECT_FAIL(unwrap(keeper, &blob, 0x1000000, &err), SCK_E_AUTHENTIC,
                 "keeper azure: this is no wrapped DEK of this keeper");
     assert_int_equal(w.requests, before);
@@ -350,8 +388,9 @@ lies_about_a_payload_are_noticed(void **state)
     char other[256], short_one[256];
     struct sck_keeper *keeper = open_with(&our_key);
     struct sck_buf blob = wrap_with(keeper, &version);
-    static const char strange[] = "keeper azure, unwrap of KEK " NAME ": the answer lacks a value and the version that it is "
-                                  "under: is url a Key Vault?";
+    static const char strange[] =
+        "keeper azure, unwrap of KEK " NAME ": the answer lacks a value and the version that it is "
+        "under: is url a Key Vault?";
     (void)snprintf(other, sizeof other, "%s", good_unwrap);
     other[strlen("{\"kid\":\"" URL "/keys/" NAME "/")] = '0';
     (void)snprintf(short_one, sizeof short_one, "%.*s\"}", (int)strlen(good_unwrap) - 6, good_unwrap);
@@ -367,8 +406,8 @@ lies_about_a_payload_are_noticed(void **state)
                 "keeper azure, unwrap of KEK " NAME ": what came out is no payload of Scopekey");
     w.unwrap_status = 400;
     w.unwrap_body = "{\"error\":{\"code\":\"BadParameter\",\"message\":\"x\"}}";
-    EXPECT_FAIL(unwrap(keeper, &blob, 1, &err), SCK_E_AUTHENTIC, "keeper azure, unwrap of KEK " NAME " at " URL
-                ": the wrapped DEK was altered or is not of this KEK");
+    EXPECT_FAIL(unwrap(keeper, &blob, 1, &err), SCK_E_AUTHENTIC,
+                "keeper azure, unwrap of KEK " NAME " at " URL ": the wrapped DEK was altered or is not of this KEK");
     sck_buf_clear(&blob);
     keeper->ops->close(keeper);
 }
@@ -396,7 +435,8 @@ tokens_are_kept_until_five_minutes_before_their_end(void **state)
     assert_int_equal(w.logins, 3);
     w.refuse_token = true;
     unsigned before = w.requests;
-    EXPECT_FAIL(unwrap(keeper, &blob, 1, &err), SCK_E_CREDENTIAL, "keeper azure, unwrap of KEK " NAME " at " URL ": the vault "
+    EXPECT_FAIL(unwrap(keeper, &blob, 1, &err), SCK_E_CREDENTIAL,
+                "keeper azure, unwrap of KEK " NAME " at " URL ": the vault "
                 "refuses the token: is tenant_id the vault's? (Unauthorized: AKV10022); 2 attempts");
     assert_int_equal(w.logins, 4);
     assert_int_equal(w.requests, before + 3);
@@ -412,7 +452,8 @@ a_foreign_resource_gets_no_token(void **state)
     w.challenge = "https://management.azure.com";
     struct sck_keeper *keeper = open_with(&our_key);
     uint32_t version = 0;
-    EXPECT_FAIL(keeper->ops->newest(keeper, &kek, &version, &err), SCK_E_CONFIG, "keeper azure at " URL ": it wants a token for "
+    EXPECT_FAIL(keeper->ops->newest(keeper, &kek, &version, &err), SCK_E_CONFIG,
+                "keeper azure at " URL ": it wants a token for "
                 "another resource, so none is sent: is url the vault's own address?");
     assert_int_equal(w.requests, 1);
     assert_int_equal(w.logins, 0);
@@ -464,16 +505,21 @@ versions_are_counted_page_by_page(void **state)
     uint32_t version = 0;
     EXPECT_OK(keeper->ops->newest(keeper, &kek, &version, &err));
     assert_int_equal(version, 3);
-    static const char *const elsewhere[] = {"https://evil.example/keys/x?skip=", "http://my.vault.azure.net/keys?skip=",
-                                            URL ".evil/keys?skip=", URL ":8443/keys?skip=", URL "@evil/?skip=", "/keys?skip="};
+    static const char *const elsewhere[] = {"https://evil.example/keys/x?skip=",
+                                            "http://my.vault.azure.net/keys?skip=",
+                                            URL ".evil/keys?skip=",
+                                            URL ":8443/keys?skip=",
+                                            URL "@evil/?skip=",
+                                            "/keys?skip="};
     for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++) {
         w.link = elsewhere[i];
-        EXPECT_FAIL(keeper->ops->newest(keeper, &kek, &version, &err), SCK_E_CONFIG, "keeper azure, versions of KEK " NAME
+        EXPECT_FAIL(keeper->ops->newest(keeper, &kek, &version, &err), SCK_E_CONFIG,
+                    "keeper azure, versions of KEK " NAME
                     ": the answer lacks a next page at the same vault: is url a Key Vault?");
     }
     w.versions = 0;
-    EXPECT_FAIL(keeper->ops->newest(keeper, &kek, &version, &err), SCK_E_NOT_FOUND, "keeper azure, versions of KEK " NAME " at "
-                URL ": no such KEK");
+    EXPECT_FAIL(keeper->ops->newest(keeper, &kek, &version, &err), SCK_E_NOT_FOUND,
+                "keeper azure, versions of KEK " NAME " at " URL ": no such KEK");
     keeper->ops->close(keeper);
 }
 
@@ -493,7 +539,8 @@ rotation_is_asked_for_once(void **state)
     assert_int_equal(version, 2);
     sck_buf_clear(&blob);
     w.lose_rotate = true;
-    EXPECT_FAIL(keeper->ops->rotate(keeper, &kek, &made, &err), SCK_E_CONNECT, "keeper azure, rotate of KEK " NAME " at " URL
+    EXPECT_FAIL(keeper->ops->rotate(keeper, &kek, &made, &err), SCK_E_CONNECT,
+                "keeper azure, rotate of KEK " NAME " at " URL
                 ": no answer came in time, so that nobody knows whether it was done: run the same command again");
     assert_int_equal(w.rotates, 2);
     EXPECT_OK(keeper->ops->newest(keeper, &kek, &version, &err));
@@ -521,9 +568,11 @@ retiring_disables_what_is_older(void **state)
     EXPECT_FAIL(keeper->ops->retire(keeper, &kek, 4, &err), SCK_E_USAGE,
                 "keeper azure: KEK " NAME " has versions 1 to 3, not 4");
     w.created[1] = w.created[2];
-    EXPECT_FAIL(keeper->ops->retire(keeper, &kek, 3, &err), SCK_E_STATE, "keeper azure: versions 2 and 3 of KEK " NAME
-                " were made in one second, and the vault does not say which was first: rotate once more, rewrap, and retire "
-                "then");
+    EXPECT_FAIL(
+        keeper->ops->retire(keeper, &kek, 3, &err), SCK_E_STATE,
+        "keeper azure: versions 2 and 3 of KEK " NAME
+        " were made in one second, and the vault does not say which was first: rotate once more, rewrap, and retire "
+        "then");
     keeper->ops->close(keeper);
 }
 
@@ -535,8 +584,9 @@ only_keys_that_wrap_and_nothing_else_are_used(void **state)
     world_reset();
     struct sck_keeper *keeper = open_with(&our_key);
     struct sck_azure *a = sck_azure_of(keeper);
-    static const char foreign[] = "keeper azure: KEK " NAME " is no key that wraps and unwraps and does nothing else: someone "
-                                  "else made it";
+    static const char foreign[] =
+        "keeper azure: KEK " NAME " is no key that wraps and unwraps and does nothing else: someone "
+        "else made it";
     w.key_ops = "[\"wrapKey\",\"unwrapKey\",\"decrypt\"]";
     EXPECT_FAIL(sck_azure_key_get(a, NAME, 1, 0, &key, &err), SCK_E_STATE, foreign);
     w.key_ops = "[\"wrapKey\"]";
@@ -606,8 +656,9 @@ erasure_waits_for_the_vault_and_says_what_it_saw(void **state)
     world_reset();
     w.gone_after_us = 60000000;
     keeper = open_with(&our_key);
-    EXPECT_FAIL(keeper->ops->erase(keeper, &kek, 1, NULL, 0, &proof, &err), SCK_E_BUSY, "keeper azure, erase of KEK " NAME
-                " at " URL ": the vault is still deleting it: run the same command again");
+    EXPECT_FAIL(keeper->ops->erase(keeper, &kek, 1, NULL, 0, &proof, &err), SCK_E_BUSY,
+                "keeper azure, erase of KEK " NAME " at " URL
+                ": the vault is still deleting it: run the same command again");
     assert_false(proof.read_says_gone || proof.canary_refused);
     keeper->ops->close(keeper);
 }
@@ -652,8 +703,8 @@ work_goes_on_in_parallel_and_is_told_once(void **state)
             items[i][k].blob = sck_buf_bytes(i % 4 == 1 && k >= 2 ? &bad : &blob);
             items[i][k].version = 1;
         }
-        works[i] = (struct sck_keeper_work){.what = SCK_KEEPER_UNWRAP, .kek = &kek, .items = items[i], .count = ITEMS,
-                                            .done = count_done, .arg = &t};
+        works[i] = (struct sck_keeper_work){
+            .what = SCK_KEEPER_UNWRAP, .kek = &kek, .items = items[i], .count = ITEMS, .done = count_done, .arg = &t};
         assert_int_equal(keeper->ops->submit(keeper, &works[i]), SCK_OK);
         if (i % 4 == 3)
             keeper->ops->cancel(keeper, &works[i]);
@@ -758,9 +809,14 @@ static void
 settings_are_checked(void **state)
 {
     (void)state;
-    static const struct sck_keeper_azure_conf good = {
-        .url = URL, .tenant_id = "t", .authority = "https://login.example", .metadata = "http://169.254.169.254",
-        .data = {.credential = SCK_AZURE_MANAGED}, .key_type = "RSA", .key_bits = 2048, .mac = test_mac};
+    static const struct sck_keeper_azure_conf good = {.url = URL,
+                                                      .tenant_id = "t",
+                                                      .authority = "https://login.example",
+                                                      .metadata = "http://169.254.169.254",
+                                                      .data = {.credential = SCK_AZURE_MANAGED},
+                                                      .key_type = "RSA",
+                                                      .key_bits = 2048,
+                                                      .mac = test_mac};
     struct sck_keeper *keeper = NULL;
     struct sck_keeper_azure_conf conf;
 #define REFUSED(field, value, message)                                                                               \
@@ -778,7 +834,8 @@ settings_are_checked(void **state)
     REFUSED(url, "ftp://my.vault.azure.net", "url must begin with https://");
     REFUSED(url, URL "/keys", "url must be scheme, host and port alone");
     REFUSED(url, "https://user@my.vault.azure.net", "url is malformed: write https://host:port");
-    REFUSED(url, "http://127.0.0.1", "url is http://: use https://, or for a server on this machine set insecure_http = true");
+    REFUSED(url, "http://127.0.0.1",
+            "url is http://: use https://, or for a server on this machine set insecure_http = true");
     REFUSED(authority, "http://169.254.169.254",
             "authority is http://: use https://, or for a server on this machine set insecure_http = true");
     REFUSED(metadata, "http://10.0.0.1", "http:// is for a server on this machine alone: use https://");
@@ -792,7 +849,8 @@ settings_are_checked(void **state)
     REFUSED(data.client_id, "a&b=c", "client_id is no application id");
 #undef REFUSED
     conf = good;
-    conf.data = (struct sck_azure_identity){.credential = SCK_AZURE_CERTIFICATE, .client_id = "c", .certificate_file = "x"};
+    conf.data =
+        (struct sck_azure_identity){.credential = SCK_AZURE_CERTIFICATE, .client_id = "c", .certificate_file = "x"};
     EXPECT_FAIL(sck_keeper_azure_new(&conf, NULL, &keeper, &err), SCK_E_CONFIG,
                 "keeper azure: set certificate_key_file in [keeper azure]");
     conf = good;

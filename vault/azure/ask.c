@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { RETENTION_WARN_DAYS = 30 };   /* what GDPR article 12(3) gives for an answer */
+enum { RETENTION_WARN_DAYS = 30 }; /* what GDPR article 12(3) gives for an answer */
 
 enum sck_code
 sck_azure_send(struct sck_azure *a, const struct sck_azure_ask *ask, struct sck_call *call, struct sck_err *err)
@@ -65,14 +65,18 @@ sck_azure_resource(void *arg, int64_t deadline_us, char out[SCK_URL_MAX], struct
     sck_forklock_give(&a->lock);
     if (out[0] != '\0')
         return SCK_OK;
-    const struct sck_azure_ask ask = {.op = SCK_AZ_CHALLENGE, .method = "GET",
-                                      .path = "/keys?" SCK_AZURE_API "&maxresults=1", .deadline_us = deadline_us};
+    const struct sck_azure_ask ask = {.op = SCK_AZ_CHALLENGE,
+                                      .method = "GET",
+                                      .path = "/keys?" SCK_AZURE_API "&maxresults=1",
+                                      .deadline_us = deadline_us};
     enum sck_code rc = sck_azure_expect(a, &ask, SCK_SAYS_OK, &call, err);
     if (rc == SCK_OK && !sck_azure_challenge_parse(call.answer.reply.challenge, &challenge))
         rc = sck_call_strange(&call, "a Bearer challenge that names its resource", err);
     else if (rc == SCK_OK && !sck_azure_resource_fits(sck_azure_url(a), challenge.resource))
-        rc = sck_fail(err, SCK_E_CONFIG, "keeper azure at %s: it wants a token for another resource, so none is sent: is "
-                      "url the vault's own address?", sck_azure_url(a));
+        rc = sck_fail(err, SCK_E_CONFIG,
+                      "keeper azure at %s: it wants a token for another resource, so none is sent: is "
+                      "url the vault's own address?",
+                      sck_azure_url(a));
     else if (rc == SCK_OK && is_other_tenant(a->issuer.tenant_id, challenge.tenant))
         rc = sck_fail(err, SCK_E_CONFIG, "keeper azure at %s: it belongs to tenant %s: correct tenant_id",
                       sck_azure_url(a), challenge.tenant);
@@ -102,6 +106,8 @@ sck_azure_note_retention(struct sck_azure *a, struct sck_json attributes)
     a->warned_retention = true;
     sck_forklock_give(&a->lock);
     if (warn)
-        sck_log(SCK_LOG_WARNING, "vault.azure", "the vault keeps what is deleted recoverable for %u days: erasures end "
-                "only then, and the law may give you one month", (unsigned)days);
+        sck_log(SCK_LOG_WARNING, "vault.azure",
+                "the vault keeps what is deleted recoverable for %u days: erasures end "
+                "only then, and the law may give you one month",
+                (unsigned)days);
 }

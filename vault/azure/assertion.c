@@ -21,11 +21,13 @@ sck_assertion_input(const uint8_t thumbprint[SCK_SHA256_LEN], const char *client
 {
     char print[SCK_B64URL_LEN(SCK_SHA256_LEN) + 1] = "", header[160], claims[1024];
     sck_b64url_encode(thumbprint, SCK_SHA256_LEN, print);
-    int header_len = snprintf(header, sizeof header, "{\"alg\":\"PS256\",\"typ\":\"JWT\",\"x5t#S256\":\"%s\"}", print);
+    int header_len =
+        snprintf(header, sizeof header, "{\"alg\":\"PS256\",\"typ\":\"JWT\",\"x5t#S256\":\"%s\"}", print);
     int claims_len = snprintf(claims, sizeof claims,
                               "{\"aud\":\"%s\",\"exp\":%lld,\"iat\":%lld,\"iss\":\"%s\",\"jti\":\"%s\",\"nbf\":%lld,"
-                              "\"sub\":\"%s\"}", audience, (long long)(now_s + SCK_ASSERTION_LIFE_S), (long long)now_s,
-                              client_id, jti, (long long)now_s, client_id);
+                              "\"sub\":\"%s\"}",
+                              audience, (long long)(now_s + SCK_ASSERTION_LIFE_S), (long long)now_s, client_id, jti,
+                              (long long)now_s, client_id);
     if (header_len < 0 || claims_len < 0 || (size_t)claims_len >= sizeof claims)
         return sck_fail(err, SCK_E_USAGE, "keeper azure: client_id or authority is too long for an assertion");
     size_t head = SCK_B64URL_LEN((size_t)header_len), body = SCK_B64URL_LEN((size_t)claims_len);
@@ -78,8 +80,10 @@ load_key(const char *path, X509 *cert, EVP_PKEY **key, struct sck_err *err)
     BIO_free(bio);
     sck_secret_free(&pem);
     if (*key == NULL || EVP_PKEY_is_a(*key, "RSA") != 1)
-        return sck_fail(err, SCK_E_CONFIG, "keeper azure: certificate_key_file %s holds no RSA key in PEM without a "
-                        "passphrase", path);
+        return sck_fail(err, SCK_E_CONFIG,
+                        "keeper azure: certificate_key_file %s holds no RSA key in PEM without a "
+                        "passphrase",
+                        path);
     if (X509_check_private_key(cert, *key) != 1)
         return sck_fail(err, SCK_E_CONFIG, "keeper azure: certificate_key_file %s is not the key of certificate_file",
                         path);

@@ -35,23 +35,23 @@ look(struct creation *c, bool *there, bool *ours, struct sck_err *err)
     char path[SCK_PATH_MAX];
     struct sck_call call;
     (void)snprintf(path, sizeof path, "/keys/%s?" SCK_AZURE_API, c->name);
-    const struct sck_azure_ask ask = {.op = SCK_AZ_READ, .method = "GET", .path = path, .kek = c->name,
-                                      .login = c->a->admin};
+    const struct sck_azure_ask ask = {
+        .op = SCK_AZ_READ, .method = "GET", .path = path, .kek = c->name, .login = c->a->admin};
     enum sck_code rc = sck_azure_expect(c->a, &ask, SCK_SAYS_MISSING, &call, err);
     *there = rc == SCK_OK && call.answer.row->verdict == SCK_SAYS_OK;
     *ours = *there && sck_json_is(sck_json_get(sck_json_get(call.answer.json, "tags"), "scopekey"), c->mark) &&
-            sck_azure_kid_version(sck_json_get(sck_json_get(call.answer.json, "key"), "kid"), sck_azure_url(c->a), c->name,
-                                  c->version);
+            sck_azure_kid_version(sck_json_get(sck_json_get(call.answer.json, "key"), "kid"), sck_azure_url(c->a),
+                                  c->name, c->version);
     sck_call_clear(&call);
     return rc;
 }
 
 /* What became of the one request. */
 struct posted {
-    bool again;         /* it was certainly not carried out */
-    bool lost;          /* nobody knows */
-    bool over;          /* and the server does nothing about it any more */
-    int64_t wait_ms;    /* what the server asks for before the next */
+    bool again; /* it was certainly not carried out */
+    bool lost; /* nobody knows */
+    bool over; /* and the server does nothing about it any more */
+    int64_t wait_ms; /* what the server asks for before the next */
 };
 
 static enum sck_code
@@ -62,12 +62,18 @@ post(struct creation *c, struct posted *out, struct sck_err *err)
     struct sck_secret *body = NULL;
     struct sck_call call = {.op = 0};
     (void)snprintf(path, sizeof path, "/keys/%s/create?" SCK_AZURE_API, c->name);
-    (void)snprintf(json, sizeof json, "{\"kty\":\"%s\",\"key_size\":%d,\"key_ops\":[\"wrapKey\",\"unwrapKey\"],"
-                   "\"attributes\":{\"enabled\":true},\"tags\":{\"scopekey\":\"%s\"}}", c->a->key_type,
-                   oct ? 256 : (int)c->a->key_bits, c->mark);
+    (void)snprintf(json, sizeof json,
+                   "{\"kty\":\"%s\",\"key_size\":%d,\"key_ops\":[\"wrapKey\",\"unwrapKey\"],"
+                   "\"attributes\":{\"enabled\":true},\"tags\":{\"scopekey\":\"%s\"}}",
+                   c->a->key_type, oct ? 256 : (int)c->a->key_bits, c->mark);
     enum sck_code rc = json_secret(json, &body, err);
-    const struct sck_azure_ask ask = {.op = SCK_AZ_CREATE, .method = "POST", .path = path, .kek = c->name,
-                                      .login = c->a->admin, .body = body, .once = true};
+    const struct sck_azure_ask ask = {.op = SCK_AZ_CREATE,
+                                      .method = "POST",
+                                      .path = path,
+                                      .kek = c->name,
+                                      .login = c->a->admin,
+                                      .body = body,
+                                      .once = true};
     *out = (struct posted){.again = false};
     if (rc == SCK_OK)
         rc = sck_azure_send(c->a, &ask, &call, err);
@@ -145,8 +151,8 @@ disable(struct sck_azure *a, const char *name, const char *version, struct sck_e
     struct sck_call call = {.op = 0};
     (void)snprintf(path, sizeof path, "/keys/%s/%s?" SCK_AZURE_API, name, version);
     enum sck_code rc = json_secret("{\"attributes\":{\"enabled\":false}}", &body, err);
-    const struct sck_azure_ask ask = {.op = SCK_AZ_UPDATE, .method = "PATCH", .path = path, .kek = name,
-                                      .login = a->admin, .body = body};
+    const struct sck_azure_ask ask = {
+        .op = SCK_AZ_UPDATE, .method = "PATCH", .path = path, .kek = name, .login = a->admin, .body = body};
     if (rc == SCK_OK)
         rc = sck_azure_expect(a, &ask, SCK_SAYS_OK, &call, err);
     if (rc == SCK_OK && sck_json_get(sck_json_get(call.answer.json, "attributes"), "enabled").kind != SCK_JSON_FALSE)
@@ -213,8 +219,13 @@ sck_azure_rotate(struct sck_keeper *keeper, const struct sck_kek *kek, struct sc
         return rc;
     empty->len = 0;
     (void)snprintf(path, sizeof path, "/keys/%s/rotate?" SCK_AZURE_API, kek->name);
-    const struct sck_azure_ask ask = {.op = SCK_AZ_ROTATE, .method = "POST", .path = path, .kek = kek->name,
-                                      .login = a->admin, .body = empty, .once = true};
+    const struct sck_azure_ask ask = {.op = SCK_AZ_ROTATE,
+                                      .method = "POST",
+                                      .path = path,
+                                      .kek = kek->name,
+                                      .login = a->admin,
+                                      .body = empty,
+                                      .once = true};
     rc = sck_azure_expect(a, &ask, SCK_SAYS_OK, &call, err);
     if (rc == SCK_OK && !sck_azure_kid_version(sck_json_get(sck_json_get(call.answer.json, "key"), "kid"),
                                                sck_azure_url(a), kek->name, version))
@@ -252,12 +263,13 @@ sck_azure_retire(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t 
     if (rc != SCK_OK)
         return rc;
     if (oldest == 0 || oldest > versions.count)
-        rc = sck_fail(err, SCK_E_USAGE, "keeper azure: KEK %s has versions 1 to %zu, not %u", kek->name, versions.count,
-                      (unsigned)oldest);
+        rc = sck_fail(err, SCK_E_USAGE, "keeper azure: KEK %s has versions 1 to %zu, not %u", kek->name,
+                      versions.count, (unsigned)oldest);
     else if (oldest > 1 && versions.list[oldest - 2].created_s == versions.list[oldest - 1].created_s)
-        rc = sck_fail(err, SCK_E_STATE, "keeper azure: versions %u and %u of KEK %s were made in one second, and the vault "
-                      "does not say which was first: rotate once more, rewrap, and retire then", (unsigned)(oldest - 1),
-                      (unsigned)oldest, kek->name);
+        rc = sck_fail(err, SCK_E_STATE,
+                      "keeper azure: versions %u and %u of KEK %s were made in one second, and the vault "
+                      "does not say which was first: rotate once more, rewrap, and retire then",
+                      (unsigned)(oldest - 1), (unsigned)oldest, kek->name);
     for (uint32_t i = 0; rc == SCK_OK && i + 1 < oldest; i++) {
         if (versions.list[i].enabled)
             rc = disable(a, kek->name, versions.list[i].id, err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Erasure at the vault and its proof.  Deleting is reversible, so it is no erasure before the key is purged: by us where
- * that is allowed, otherwise by the vault when the retention ends, and then the proof says when.
+ * Erasure at the vault and its proof.  Deleting is reversible, so it is no erasure before the key is purged: by us
+ * where that is allowed, otherwise by the vault when the retention ends, and then the proof says when.
  */
 #include "vault/azure/azure.h"
 
@@ -17,7 +17,7 @@ enum { POLL_FIRST_MS = 100, POLL_LAST_MS = 2000, GONE_MS = 3000 };
 struct deleted {
     bool there;
     bool purgeable;
-    int64_t purge_date_s;       /* 0: not told */
+    int64_t purge_date_s; /* 0: not told */
 };
 
 struct wait {
@@ -46,8 +46,10 @@ wait_more(struct wait *w)
 static enum sck_code
 still_busy(const struct sck_azure *a, const char *name, const char *what, struct sck_err *err)
 {
-    return sck_fail(err, SCK_E_BUSY, "keeper azure, erase of KEK %s at %s: the vault is still %s it: run the same command "
-                    "again", name, sck_azure_url(a), what);
+    return sck_fail(err, SCK_E_BUSY,
+                    "keeper azure, erase of KEK %s at %s: the vault is still %s it: run the same command "
+                    "again",
+                    name, sck_azure_url(a), what);
 }
 
 static enum sck_code
@@ -56,8 +58,8 @@ delete_key(struct sck_azure *a, const char *name, enum sck_verdict *verdict, str
     char path[SCK_PATH_MAX];
     struct sck_call call;
     (void)snprintf(path, sizeof path, "/keys/%s?" SCK_AZURE_API, name);
-    const struct sck_azure_ask ask = {.op = SCK_AZ_DELETE, .method = "DELETE", .path = path, .kek = name,
-                                      .login = a->admin};
+    const struct sck_azure_ask ask = {
+        .op = SCK_AZ_DELETE, .method = "DELETE", .path = path, .kek = name, .login = a->admin};
     enum sck_code rc = sck_azure_send(a, &ask, &call, err);
     if (rc == SCK_OK) {
         /* "Missing" is what a repeated deletion hears whose first answer was lost, and "busy" one that goes on. */
@@ -76,8 +78,8 @@ read_deleted(struct sck_azure *a, const char *name, struct deleted *out, struct 
     uint64_t date = 0;
     struct sck_call call;
     (void)snprintf(path, sizeof path, "/deletedkeys/%s?" SCK_AZURE_API, name);
-    const struct sck_azure_ask ask = {.op = SCK_AZ_DELETED, .method = "GET", .path = path, .kek = name,
-                                      .login = a->admin};
+    const struct sck_azure_ask ask = {
+        .op = SCK_AZ_DELETED, .method = "GET", .path = path, .kek = name, .login = a->admin};
     *out = (struct deleted){.there = false};
     enum sck_code rc = sck_azure_expect(a, &ask, SCK_SAYS_MISSING, &call, err);
     if (rc == SCK_OK && call.answer.row->verdict == SCK_SAYS_OK) {
@@ -98,7 +100,8 @@ read_key(struct sck_azure *a, const char *name, bool *there, struct sck_err *err
     char path[SCK_PATH_MAX];
     struct sck_call call;
     (void)snprintf(path, sizeof path, "/keys/%s?" SCK_AZURE_API, name);
-    const struct sck_azure_ask ask = {.op = SCK_AZ_READ, .method = "GET", .path = path, .kek = name, .login = a->admin};
+    const struct sck_azure_ask ask = {
+        .op = SCK_AZ_READ, .method = "GET", .path = path, .kek = name, .login = a->admin};
     enum sck_code rc = sck_azure_expect(a, &ask, SCK_SAYS_MISSING, &call, err);
     *there = rc == SCK_OK && call.answer.row->verdict == SCK_SAYS_OK;
     sck_call_clear(&call);
@@ -129,8 +132,8 @@ purge_and_wait(struct sck_azure *a, const char *name, bool *done, struct sck_err
     char path[SCK_PATH_MAX];
     struct wait w = wait_begin(a, a->delete_wait_ms);
     (void)snprintf(path, sizeof path, "/deletedkeys/%s?" SCK_AZURE_API, name);
-    const struct sck_azure_ask ask = {.op = SCK_AZ_PURGE, .method = "DELETE", .path = path, .kek = name,
-                                      .login = a->admin};
+    const struct sck_azure_ask ask = {
+        .op = SCK_AZ_PURGE, .method = "DELETE", .path = path, .kek = name, .login = a->admin};
     *done = false;
     for (;;) {
         struct sck_call call;
@@ -161,15 +164,19 @@ verify(struct sck_azure *a, const char *name, const uint8_t *canary, size_t cana
     bool there = false;
     enum sck_code rc = read_key(a, name, &there, err);
     if (rc == SCK_OK && there)
-        rc = sck_fail(err, SCK_E_STATE, "keeper azure, erase of KEK %s at %s: it is there again after its deletion: find "
-                      "who makes or recovers it, take that right away, and erase again", name, sck_azure_url(a));
+        rc = sck_fail(err, SCK_E_STATE,
+                      "keeper azure, erase of KEK %s at %s: it is there again after its deletion: find "
+                      "who makes or recovers it, take that right away, and erase again",
+                      name, sck_azure_url(a));
     if (rc != SCK_OK)
         return rc;
     proof->read_says_gone = true;
     rc = sck_azure_try(a, name, canary, canary_len, &verdict, err);
     if (rc == SCK_OK && verdict != SCK_SAYS_MISSING && verdict != SCK_SAYS_BUSY)
-        rc = sck_fail(err, SCK_E_STATE, "keeper azure, erase of KEK %s at %s: a wrapped DEK is still answered for: find "
-                      "who makes or recovers the key, take that right away, and erase again", name, sck_azure_url(a));
+        rc = sck_fail(err, SCK_E_STATE,
+                      "keeper azure, erase of KEK %s at %s: a wrapped DEK is still answered for: find "
+                      "who makes or recovers the key, take that right away, and erase again",
+                      name, sck_azure_url(a));
     proof->canary_refused = rc == SCK_OK;
     (void)snprintf(proof->node, sizeof proof->node, "%s", sck_azure_url(a));
     return rc;

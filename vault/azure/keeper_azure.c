@@ -134,7 +134,8 @@ take_identities(struct sck_azure *a, const struct sck_keeper_azure_conf *conf, s
     const char *host = strstr(url, "://");
     const char *path = host != NULL ? strchr(host + 3, '/') : NULL;
     size_t base_len = path != NULL ? (size_t)(path - url) : strlen(url);
-    if (base_len >= sizeof base || strlen(url) - base_len >= 128 || (path != NULL && strpbrk(path, "?#\\ \"%") != NULL))
+    if (base_len >= sizeof base || strlen(url) - base_len >= 128 ||
+        (path != NULL && strpbrk(path, "?#\\ \"%") != NULL))
         return sck_fail(err, SCK_E_CONFIG, "keeper azure: identity_endpoint is malformed");
     memcpy(base, url, base_len);
     base[base_len] = '\0';

@@ -63,8 +63,8 @@ take_version(struct sck_azure *a, const struct sck_call *call, const char *name,
 
 /* One page; `path` becomes the next page's, or "". */
 static enum sck_code
-take_page(struct sck_azure *a, const struct sck_azure_ask *ask, char path[SCK_PATH_MAX], struct sck_azure_versions *out,
-          struct sck_err *err)
+take_page(struct sck_azure *a, const struct sck_azure_ask *ask, char path[SCK_PATH_MAX],
+          struct sck_azure_versions *out, struct sck_err *err)
 {
     struct sck_call call;
     struct sck_json item;
@@ -101,8 +101,12 @@ sck_azure_versions(struct sck_azure *a, const char *name, struct sck_azure_login
     for (unsigned pages = 0; rc == SCK_OK && path[0] != '\0'; pages++) {
         char here[SCK_PATH_MAX];
         memcpy(here, path, sizeof here);
-        const struct sck_azure_ask ask = {.op = SCK_AZ_VERSIONS, .method = "GET", .path = here, .kek = name,
-                                          .login = login, .deadline_us = deadline_us};
+        const struct sck_azure_ask ask = {.op = SCK_AZ_VERSIONS,
+                                          .method = "GET",
+                                          .path = here,
+                                          .kek = name,
+                                          .login = login,
+                                          .deadline_us = deadline_us};
         if (pages > SCK_AZURE_VERSIONS_MAX)
             rc = sck_fail(err, SCK_E_CONFIG, "keeper azure: the versions of KEK %s have no end", name);
         else
@@ -140,8 +144,8 @@ sck_azure_public_key(const char *n, size_t n_len, const char *e, size_t e_len)
     if (sound && build != NULL && ctx != NULL && OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, bn_n) == 1 &&
         OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, bn_e) == 1)
         params = OSSL_PARAM_BLD_to_param(build);
-    if (params != NULL && (EVP_PKEY_fromdata_init(ctx) != 1 ||
-                           EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1))
+    if (params != NULL &&
+        (EVP_PKEY_fromdata_init(ctx) != 1 || EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1))
         key = NULL;
     OSSL_PARAM_free(params);
     OSSL_PARAM_BLD_free(build);
@@ -170,7 +174,8 @@ ops_are_ours(struct sck_json ops)
 
 /* A key bundle as we use it; *enabled tells whether it may be used. */
 static enum sck_code
-take_key(struct sck_azure *a, const struct sck_call *call, struct sck_azure_key *out, bool *enabled, struct sck_err *err)
+take_key(struct sck_azure *a, const struct sck_call *call, struct sck_azure_key *out, bool *enabled,
+         struct sck_err *err)
 {
     struct sck_json key = sck_json_get(call->answer.json, "key");
     struct sck_json attributes = sck_json_get(call->answer.json, "attributes");
@@ -179,8 +184,10 @@ take_key(struct sck_azure *a, const struct sck_call *call, struct sck_azure_key 
     if (!sck_azure_kid_version(sck_json_get(key, "kid"), sck_azure_url(a), call->kek, out->version))
         return sck_call_strange(call, "the key's kid at this vault", err);
     if ((!oct && !rsa) || !ops_are_ours(sck_json_get(key, "key_ops")))
-        return sck_fail(err, SCK_E_STATE, "keeper azure: KEK %s is no key that wraps and unwraps and does nothing else: "
-                        "someone else made it", call->kek);
+        return sck_fail(err, SCK_E_STATE,
+                        "keeper azure: KEK %s is no key that wraps and unwraps and does nothing else: "
+                        "someone else made it",
+                        call->kek);
     if (sck_json_get(attributes, "exportable").kind == SCK_JSON_TRUE)
         return sck_fail(err, SCK_E_STATE, "keeper azure: KEK %s can be exported: erase its owner", call->kek);
     *enabled = sck_json_get(attributes, "enabled").kind != SCK_JSON_FALSE;
@@ -203,8 +210,8 @@ read_key(struct sck_azure *a, const char *name, const char *version, int64_t dea
     struct sck_call call;
     (void)snprintf(path, sizeof path, "/keys/%s%s%s?" SCK_AZURE_API, name, version != NULL ? "/" : "",
                    version != NULL ? version : "");
-    const struct sck_azure_ask ask = {.op = SCK_AZ_READ, .method = "GET", .path = path, .kek = name, .login = &a->data,
-                                      .deadline_us = deadline_us};
+    const struct sck_azure_ask ask = {
+        .op = SCK_AZ_READ, .method = "GET", .path = path, .kek = name, .login = &a->data, .deadline_us = deadline_us};
     *out = (struct sck_azure_key){.number = 0};
     enum sck_code rc = sck_azure_expect(a, &ask, SCK_SAYS_OK, &call, err);
     if (rc == SCK_OK)
@@ -235,7 +242,8 @@ move_to_end(struct sck_azure_versions *versions, uint32_t number)
 
 /* The current version, or when that is disabled the newest one that is not. */
 static enum sck_code
-find_usable(struct sck_azure *a, const char *name, int64_t deadline_us, struct sck_azure_key *out, struct sck_err *err)
+find_usable(struct sck_azure *a, const char *name, int64_t deadline_us, struct sck_azure_key *out,
+            struct sck_err *err)
 {
     struct sck_azure_versions versions = {NULL, 0};
     bool enabled = false;
@@ -356,8 +364,8 @@ keep(struct sck_azure *a, const char *name, const struct sck_azure_key *key)
 }
 
 enum sck_code
-sck_azure_key_get(struct sck_azure *a, const char *name, uint32_t least, int64_t deadline_us, struct sck_azure_key *out,
-                  struct sck_err *err)
+sck_azure_key_get(struct sck_azure *a, const char *name, uint32_t least, int64_t deadline_us,
+                  struct sck_azure_key *out, struct sck_err *err)
 {
     *out = (struct sck_azure_key){.number = 0};
     if (look_up(a, name, least, out))

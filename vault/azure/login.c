@@ -111,11 +111,13 @@ make_proof(struct sck_azure_login *l, struct sck_secret **proof, struct sck_err 
             rc = text.len > 0 ? sck_secret_from(text.data, text.len, proof, &why)
                               : sck_fail(&why, SCK_E_CONFIG, "%s is empty", path);
         sck_buf_clear(&text);
-        return rc == SCK_OK ? rc : sck_fail(err, rc == SCK_E_NOT_FOUND ? SCK_E_CONFIG : rc,
-                                            "keeper azure: federated_token_file: %s", why.message);
+        return rc == SCK_OK ? rc
+                            : sck_fail(err, rc == SCK_E_NOT_FOUND ? SCK_E_CONFIG : rc,
+                                       "keeper azure: federated_token_file: %s", why.message);
     }
     enum sck_code rc = sck_file_read_secret(path, l->what, proof, &why);
-    return rc == SCK_OK ? rc : sck_fail(err, rc == SCK_E_NOT_FOUND ? SCK_E_CONFIG : rc, "keeper azure: %s", why.message);
+    return rc == SCK_OK ? rc
+                        : sck_fail(err, rc == SCK_E_NOT_FOUND ? SCK_E_CONFIG : rc, "keeper azure: %s", why.message);
 }
 
 static enum sck_code

@@ -9,19 +9,19 @@
 
 /* One piece of work.  Each item is taken by whichever thread is free. */
 struct job {
-    struct job *prev, *next;    /* all jobs, in the order of their turns */
+    struct job *prev, *next; /* all jobs, in the order of their turns */
     struct sck_azure *keeper;
     struct sck_keeper_work *work;
-    size_t taken, over;         /* items */
-    size_t bad;                 /* the first bad item, or work->count */
-    struct sck_err err;         /* and its message */
+    size_t taken, over; /* items */
+    size_t bad; /* the first bad item, or work->count */
+    struct sck_err err; /* and its message */
     bool cancelled;
 };
 
 struct sck_azure_pool {
-    struct sck_forklock lock;   /* everything below */
+    struct sck_forklock lock; /* everything below */
     pthread_cond_t wake;
-    pid_t pid;                  /* whose threads they are */
+    pid_t pid; /* whose threads they are */
     struct job *first, *last;
     pthread_t threads[SCK_AZURE_THREADS];
     size_t thread_count, idle;
@@ -69,8 +69,8 @@ do_item(struct sck_azure *a, const struct sck_keeper_work *work, struct sck_keep
     if (work->what != SCK_KEEPER_WRAP)
         rc = sck_azure_open_blob(a, work->kek->name, item->version, item->blob, work->deadline_us, &payload, err);
     if (rc == SCK_OK && work->what != SCK_KEEPER_UNWRAP)
-        rc = sck_azure_make_blob(a, work->kek, payload != NULL ? payload : item->payload, work->deadline_us, &item->out,
-                                 &item->version, err);
+        rc = sck_azure_make_blob(a, work->kek, payload != NULL ? payload : item->payload, work->deadline_us,
+                                 &item->out, &item->version, err);
     if (rc == SCK_OK && work->what == SCK_KEEPER_UNWRAP) {
         item->opened = payload;
         payload = NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Work on many DEKs at once.  A vault has no batches and answers a few hundred unwraps a second at most, and what surrounds
- * a request (the token's HMAC, RSA) blocks or computes: threads that make one blocking request each do it as well as
- * anything could.  They are started when they are needed, at most SCK_AZURE_THREADS.
+ * Work on many DEKs at once.  A vault has no batches and answers a few hundred unwraps a second at most, and what
+ * surrounds a request (the token's HMAC, RSA) blocks or computes: threads that make one blocking request each do it as
+ * well as anything could.  They are started when they are needed, at most SCK_AZURE_THREADS.
  */
 #ifndef SCK_VAULT_AZURE_POOL_H
 #define SCK_VAULT_AZURE_POOL_H

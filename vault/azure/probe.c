@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What `doctor` reports.  Azure tells nobody what it may do, so each right is tried on a key that is not there: a client
- * without the right is refused before the vault looks for the key.
+ * What `doctor` reports.  Azure tells nobody what it may do, so each right is tried on a key that is not there: a
+ * client without the right is refused before the vault looks for the key.
  */
 #include "vault/azure/azure.h"
 
@@ -19,7 +19,7 @@ struct trial {
     const char *right;
     enum sck_azure_op op;
     const char *method;
-    const char *path;           /* around the key's name */
+    const char *path; /* around the key's name */
     const char *rest;
     const char *body;
 };
@@ -110,7 +110,8 @@ report_rights(const struct report *r, const char *who, unsigned rights, unsigned
         r->fn(r->arg, what, cure);
     } else if ((unwanted & rights) != 0) {
         name_rights(unwanted & rights, list, sizeof list);
-        (void)snprintf(what, sizeof what, "keeper azure: %s may %s keys, which is the admin client's work", who, list);
+        (void)snprintf(what, sizeof what, "keeper azure: %s may %s keys, which is the admin client's work", who,
+                       list);
         (void)snprintf(cure, sizeof cure, "take the key permissions %s away from it", list);
         r->fn(r->arg, what, cure);
     } else {
@@ -128,11 +129,12 @@ report_recovery(const struct report *r, struct sck_azure_login *login, bool may_
     char level[64], what[256];
     uint64_t days = 0;
     struct sck_call call;
-    const struct sck_azure_ask ask = {.op = SCK_AZ_LIST, .method = "GET",
-                                      .path = "/keys?" SCK_AZURE_API "&maxresults=1", .login = login};
+    const struct sck_azure_ask ask = {
+        .op = SCK_AZ_LIST, .method = "GET", .path = "/keys?" SCK_AZURE_API "&maxresults=1", .login = login};
     enum sck_code rc = sck_azure_expect(a, &ask, SCK_SAYS_POLICY, &call, err);
-    struct sck_json attributes = rc == SCK_OK
-        ? sck_json_get(sck_json_item(sck_json_get(call.answer.json, "value"), 0), "attributes") : (struct sck_json){0};
+    struct sck_json attributes =
+        rc == SCK_OK ? sck_json_get(sck_json_item(sck_json_get(call.answer.json, "value"), 0), "attributes")
+                     : (struct sck_json){0};
     bool told = sck_json_text(sck_json_get(attributes, "recoveryLevel"), level, sizeof level);
     bool dated = sck_json_u64(sck_json_get(attributes, "recoverableDays"), 10000, &days);
     bool purgeable = told && strstr(level, "Purgeable") != NULL && may_purge && a->purge;
@@ -142,11 +144,14 @@ report_recovery(const struct report *r, struct sck_azure_login *login, bool may_
     if (purgeable) {
         r->fn(r->arg, "keeper azure: deleted KEKs are purged at once: receipts say complete", NULL);
     } else {
-        (void)snprintf(what, sizeof what, "keeper azure: a deleted KEK stays recoverable for %u days (%s%s): receipts say "
-                       "scheduled", (unsigned)days, level, may_purge ? "" : ", no right to purge");
-        r->fn(r->arg, what, dated && days > 30 ? "use a vault with a retention of at most 30 days, or one without purge "
-                                                 "protection and an admin client that may purge"
-                                               : NULL);
+        (void)snprintf(what, sizeof what,
+                       "keeper azure: a deleted KEK stays recoverable for %u days (%s%s): receipts say "
+                       "scheduled",
+                       (unsigned)days, level, may_purge ? "" : ", no right to purge");
+        r->fn(r->arg, what,
+              dated && days > 30 ? "use a vault with a retention of at most 30 days, or one without purge "
+                                   "protection and an admin client that may purge"
+                                 : NULL);
     }
     return SCK_OK;
 }
@@ -159,7 +164,8 @@ sck_azure_probe(struct sck_keeper *keeper, void (*fn)(void *arg, const char *wha
     struct sck_azure *a = r.a;
     unsigned data = 0, admin = 0;
     bool two = a->admin != &a->data, oct = strcmp(a->key_type, "oct-HSM") == 0;
-    unsigned data_needs = GET | LIST | UNWRAP | (oct ? WRAP : 0U), admin_needs = GET | LIST | CREATE | DELETE | ROTATE | UPDATE;
+    unsigned data_needs = GET | LIST | UNWRAP | (oct ? WRAP : 0U),
+             admin_needs = GET | LIST | CREATE | DELETE | ROTATE | UPDATE;
     enum sck_code rc = rights_of(a, &a->data, &data, err);
     if (rc == SCK_OK && two)
         rc = rights_of(a, a->admin, &admin, err);
@@ -184,8 +190,11 @@ sck_azure_status(struct sck_keeper *keeper, struct sck_keeper_status *out, struc
     (void)snprintf(out->where, sizeof out->where, "%s", sck_azure_url(a));
     (void)snprintf(out->version, sizeof out->version, "keys API 7.4");
     (void)snprintf(out->breaker, sizeof out->breaker, "%s", breaker[sck_breaker_state(&a->vault.breaker)]);
-    const struct sck_azure_ask ask = {.op = SCK_AZ_LIST, .method = "GET",
-                                      .path = "/keys?" SCK_AZURE_API "&maxresults=1", .login = &a->data, .once = true};
+    const struct sck_azure_ask ask = {.op = SCK_AZ_LIST,
+                                      .method = "GET",
+                                      .path = "/keys?" SCK_AZURE_API "&maxresults=1",
+                                      .login = &a->data,
+                                      .once = true};
     /* A client that may not list keys answers just as well. */
     enum sck_code rc = sck_azure_expect(a, &ask, SCK_SAYS_POLICY, &call, err);
     sck_call_clear(&call);

@@ -71,7 +71,8 @@ sck_azure_kid_version(struct sck_json kid, const char *vault, const char *name,
 {
     char text[512];
     size_t vault_len = strlen(vault), name_len = strlen(name);
-    if (!sck_json_text(kid, text, sizeof text) || strlen(text) != vault_len + 6 + name_len + 1 + SCK_AZURE_VERSION_LEN)
+    if (!sck_json_text(kid, text, sizeof text) ||
+        strlen(text) != vault_len + 6 + name_len + 1 + SCK_AZURE_VERSION_LEN)
         return false;
     const char *at = text + vault_len;
     if (strncasecmp(text, vault, vault_len) != 0 || strncmp(at, "/keys/", 6) != 0 ||

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Wrapped DEKs: version ‖ 00 ‖ ciphertext ‖ HMAC[32] (docs/formats.md).  A public key is everybody's, so that the HMAC is
- * what tells our wrapped DEKs from others, and it is checked before the vault is asked.
+ * Wrapped DEKs: version ‖ 00 ‖ ciphertext ‖ HMAC[32] (docs/formats.md).  A public key is everybody's, so that the
+ * HMAC is what tells our wrapped DEKs from others, and it is checked before the vault is asked.
  */
 #include "vault/azure/azure.h"
 
@@ -14,11 +14,11 @@
 #include <string.h>
 
 enum {
-    KW_LEN = SCK_PAYLOAD_LEN + 8,   /* RFC 3394 */
+    KW_LEN = SCK_PAYLOAD_LEN + 8, /* RFC 3394 */
     RSA_LEAST = 256,
     RSA_MOST = 512,
     HEAD_LEN = SCK_AZURE_VERSION_LEN + 1,
-    NUMBER_MAX = 0xFFFFFF           /* no name goes on into a number that begins with 00 */
+    NUMBER_MAX = 0xFFFFFF /* no name goes on into a number that begins with 00 */
 };
 
 static enum sck_code
@@ -36,10 +36,10 @@ static bool
 oaep(EVP_PKEY *key, const struct sck_secret *payload, uint8_t *out, size_t *out_len)
 {
     char digest[] = "SHA2-256", mode[] = OSSL_PKEY_RSA_PAD_MODE_OAEP;
-    const OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_ASYM_CIPHER_PARAM_PAD_MODE, mode, 0),
-        OSSL_PARAM_construct_utf8_string(OSSL_ASYM_CIPHER_PARAM_OAEP_DIGEST, digest, 0),
-        OSSL_PARAM_construct_utf8_string(OSSL_ASYM_CIPHER_PARAM_MGF1_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
+    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_ASYM_CIPHER_PARAM_PAD_MODE, mode, 0),
+                                 OSSL_PARAM_construct_utf8_string(OSSL_ASYM_CIPHER_PARAM_OAEP_DIGEST, digest, 0),
+                                 OSSL_PARAM_construct_utf8_string(OSSL_ASYM_CIPHER_PARAM_MGF1_DIGEST, digest, 0),
+                                 OSSL_PARAM_construct_end()};
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(sck_libctx(), key, NULL);
     ERR_set_mark();
     bool ok = ctx != NULL && EVP_PKEY_encrypt_init_ex(ctx, params) == 1 &&
@@ -67,8 +67,8 @@ make_body(const char *alg, const uint8_t *value, size_t len, struct sck_secret *
 
 /* The value of an answer that must be about this version. */
 static enum sck_code
-take_value(struct sck_azure *a, const struct sck_call *call, const char *version, uint8_t *out, size_t cap, size_t *len,
-           struct sck_err *err)
+take_value(struct sck_azure *a, const struct sck_call *call, const char *version, uint8_t *out, size_t cap,
+           size_t *len, struct sck_err *err)
 {
     char answered[SCK_AZURE_VERSION_LEN + 1];
     struct sck_json value = sck_json_get(call->answer.json, "value");
@@ -80,16 +80,21 @@ take_value(struct sck_azure *a, const struct sck_call *call, const char *version
 }
 
 static enum sck_code
-wrap_remotely(struct sck_azure *a, const char *name, const struct sck_azure_key *key, const struct sck_secret *payload,
-              int64_t deadline_us, uint8_t *out, size_t *len, struct sck_err *err)
+wrap_remotely(struct sck_azure *a, const char *name, const struct sck_azure_key *key,
+              const struct sck_secret *payload, int64_t deadline_us, uint8_t *out, size_t *len, struct sck_err *err)
 {
     char path[SCK_PATH_MAX];
     struct sck_secret *body = NULL;
     struct sck_call call = {.op = 0};
     (void)snprintf(path, sizeof path, "/keys/%s/%s/wrapkey?" SCK_AZURE_API, name, key->version);
     enum sck_code rc = make_body("A256KW", payload->data, payload->len, &body, err);
-    const struct sck_azure_ask ask = {.op = SCK_AZ_WRAP, .method = "POST", .path = path, .kek = name, .login = &a->data,
-                                      .body = body, .deadline_us = deadline_us};
+    const struct sck_azure_ask ask = {.op = SCK_AZ_WRAP,
+                                      .method = "POST",
+                                      .path = path,
+                                      .kek = name,
+                                      .login = &a->data,
+                                      .body = body,
+                                      .deadline_us = deadline_us};
     if (rc == SCK_OK)
         rc = sck_azure_expect(a, &ask, SCK_SAYS_OK, &call, err);
     if (rc == SCK_OK)
@@ -173,8 +178,13 @@ ask_to_open(struct sck_azure *a, const char *name, const struct parts *p, int64_
     (void)snprintf(path, sizeof path, "/keys/%s/%s/unwrapkey?" SCK_AZURE_API, name, p->version);
     enum sck_code rc = make_body(p->ciphertext_len == KW_LEN ? "A256KW" : "RSA-OAEP-256", p->ciphertext,
                                  p->ciphertext_len, &body, err);
-    const struct sck_azure_ask ask = {.op = SCK_AZ_UNWRAP, .method = "POST", .path = path, .kek = name,
-                                      .login = &a->data, .body = body, .deadline_us = deadline_us};
+    const struct sck_azure_ask ask = {.op = SCK_AZ_UNWRAP,
+                                      .method = "POST",
+                                      .path = path,
+                                      .kek = name,
+                                      .login = &a->data,
+                                      .body = body,
+                                      .deadline_us = deadline_us};
     if (rc == SCK_OK)
         rc = sck_azure_send(a, &ask, call, err);
     call->path = "";
@@ -199,8 +209,10 @@ sck_azure_open_blob(struct sck_azure *a, const char *name, uint32_t version, str
         return sck_fail(err, SCK_E_AUTHENTIC, "keeper azure: this is no wrapped DEK of this keeper");
     rc = blob_mac(a, name, version, blob.data, blob.len - SCK_SHA256_LEN, mac, err);
     if (rc == SCK_OK && !sck_ct_equal(mac, p.mac, sizeof mac))
-        rc = sck_fail(err, SCK_E_AUTHENTIC, "keeper azure, unwrap of KEK %s: the wrapped DEK was altered or not made here, "
-                      "so the vault is not asked", name);
+        rc = sck_fail(err, SCK_E_AUTHENTIC,
+                      "keeper azure, unwrap of KEK %s: the wrapped DEK was altered or not made here, "
+                      "so the vault is not asked",
+                      name);
     if (rc == SCK_OK)
         rc = ask_to_open(a, name, &p, deadline_us, &call, err);
     if (rc == SCK_OK && call.answer.row->verdict != SCK_SAYS_OK)
@@ -222,8 +234,8 @@ enum sck_code
 sck_azure_unwrap(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t version, const uint8_t *blob,
                  size_t blob_len, struct sck_secret **payload, struct sck_err *err)
 {
-    return sck_azure_open_blob(sck_azure_of(keeper), kek->name, version, (struct sck_bytes){blob, blob_len}, 0, payload,
-                               err);
+    return sck_azure_open_blob(sck_azure_of(keeper), kek->name, version, (struct sck_bytes){blob, blob_len}, 0,
+                               payload, err);
 }
 
 enum sck_code
