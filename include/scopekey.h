@@ -260,6 +260,25 @@ SCOPEKEY_API SCOPEKEY_MUST_CHECK enum scopekey_code scopekey_subject_ensure(stru
                                                                             const struct scopekey_call *call,
                                                                             struct scopekey_error *error);
 /*
+ * Make a new version of the subject's KEK, under which new DEKs are wrapped; older ones open as before.  *version (may be
+ * NULL): the new one.  SCOPEKEY_E_SUBJECT_KEY_NOT_FOUND, SCOPEKEY_E_ERASED, SCOPEKEY_E_BUSY: another process rotates it.
+ */
+SCOPEKEY_API SCOPEKEY_MUST_CHECK enum scopekey_code scopekey_subject_rotate(struct scopekey *scopekey,
+                                                                            const char *subject,
+                                                                            const struct scopekey_call *call,
+                                                                            uint64_t *version,
+                                                                            struct scopekey_error *error);
+/*
+ * Move the DEKs that the catalog holds for the subject (of its files and keys) to the newest version; contexts stay as
+ * they are.  Wrapped DEKs that callers keep are moved by scopekey_rewrap().  *moved (may be NULL): how many were.
+ * SCOPEKEY_E_STATE: some could not be moved, and the message has the first reason.
+ */
+SCOPEKEY_API SCOPEKEY_MUST_CHECK enum scopekey_code scopekey_subject_rewrap(struct scopekey *scopekey,
+                                                                            const char *subject,
+                                                                            const struct scopekey_call *call,
+                                                                            uint64_t *moved,
+                                                                            struct scopekey_error *error);
+/*
  * Erase a subject for good: its KEK is destroyed and all that depends on it.  *receipt (may be NULL): the signed receipt,
  * JSON, scopekey_free().  A second call gives the stored receipt.  SCOPEKEY_E_SUBJECT_KEY_NOT_FOUND: there never was one.
  * An interrupted erasure is finished by the next call or command.
@@ -313,6 +332,14 @@ scopekey_subject_ensure_async(struct scopekey *scopekey, const char *subject, co
                               scopekey_done_fn done, void *arg, struct scopekey_request **out,
                               struct scopekey_error *error);
 SCOPEKEY_API SCOPEKEY_MUST_CHECK enum scopekey_code
+scopekey_subject_rotate_async(struct scopekey *scopekey, const char *subject, const struct scopekey_call *call,
+                              scopekey_done_fn done, void *arg, struct scopekey_request **out,
+                              struct scopekey_error *error);
+SCOPEKEY_API SCOPEKEY_MUST_CHECK enum scopekey_code
+scopekey_subject_rewrap_async(struct scopekey *scopekey, const char *subject, const struct scopekey_call *call,
+                              scopekey_done_fn done, void *arg, struct scopekey_request **out,
+                              struct scopekey_error *error);
+SCOPEKEY_API SCOPEKEY_MUST_CHECK enum scopekey_code
 scopekey_subject_erase_async(struct scopekey *scopekey, const char *subject, const struct scopekey_call *call,
                              scopekey_done_fn done, void *arg, struct scopekey_request **out,
                              struct scopekey_error *error);
@@ -328,9 +355,11 @@ SCOPEKEY_API struct scopekey_aead *scopekey_request_take_aead(struct scopekey_re
 SCOPEKEY_API struct scopekey_secret *scopekey_request_take_secret(struct scopekey_request *request);
 /* A wrapped DEK, a sealed message or a receipt (which a NUL follows): scopekey_free(). */
 SCOPEKEY_API void *scopekey_request_take_bytes(struct scopekey_request *request, size_t *length);
+/* The new version of a rotation, or how many DEKs a subject's rewrap moved; 0 before it is over, and of others. */
+SCOPEKEY_API uint64_t scopekey_request_number(struct scopekey_request *request);
 /*
- * Ask it to end soon: with SCOPEKEY_E_CANCELLED, unless it was too late.  `done` is still called.  An erasure or the
- * making of a KEK that has begun is not stopped.
+ * Ask it to end soon: with SCOPEKEY_E_CANCELLED, unless it was too late.  `done` is still called.  What
+ * was begun on a subject (ensure, rotate, rewrap, erase) is not stopped.
  */
 SCOPEKEY_API void scopekey_request_cancel(struct scopekey_request *request);
 /*

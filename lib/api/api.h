@@ -43,6 +43,8 @@ enum sck_api_op {
     SCK_API_MESSAGE_SEAL,
     SCK_API_MESSAGE_OPEN,
     SCK_API_ENSURE,
+    SCK_API_ROTATE,
+    SCK_API_SUBJECT_REWRAP,
     SCK_API_ERASE,
     SCK_API_OPS
 };
@@ -71,7 +73,7 @@ struct scopekey_request {
     struct scopekey *scopekey;          /* a reference */
     enum sck_api_op op;
     int64_t started_us;
-    struct sck_dek_job job;             /* all but ensure and erase */
+    struct sck_dek_job job;             /* all but those on subjects */
     struct sck_scope subject;
     struct sck_secret *plain;           /* what is to be sealed */
     struct sck_buf aad;
@@ -83,6 +85,7 @@ struct scopekey_request {
     struct scopekey_aead *aead;
     struct sck_secret *secret;
     struct sck_buf bytes;
+    uint64_t number;
     /* The pool's, behind its lock. */
     enum sck_request_state state;
     struct scopekey_request *next;      /* in one of the queues */
@@ -91,6 +94,8 @@ struct scopekey_request {
     scopekey_done_fn done;
     void *arg;
     pthread_t caller;                   /* while its callback runs */
+    bool queued;                        /* in the queue of steps */
+    bool expired;                       /* the timer has seen to it */
     bool freed;
     atomic_bool cancelled;
 };
@@ -100,8 +105,9 @@ SCK_MUST_CHECK enum sck_code sck_request_new(struct scopekey *scopekey, const st
                                              struct scopekey_request **out, struct sck_err *err);
 /* Go on; true when it is over.  Without job.wake it blocks until then. */
 bool sck_request_step(struct scopekey_request *request);
-/* Ask it to end soon; from any thread. */
+/* Ask it to end soon, as cancelled or as out of time; from any thread. */
 void sck_request_cancel_job(struct scopekey_request *request);
+void sck_request_expire_job(struct scopekey_request *request);
 void sck_request_unref(struct scopekey_request **request);
 /* Do it in this thread and give its results. */
 SCK_MUST_CHECK enum scopekey_code sck_request_run(struct scopekey *scopekey, const struct sck_api_args *args,
@@ -127,6 +133,10 @@ struct sck_pool {
     struct scopekey_request *newest;    /* all that have not ended */
     size_t count;
     pthread_t *threads;
+    pthread_t timer;                    /* ends requests whose deadline has passed, when all threads are busy too */
+    bool timing;                        /* it was started */
+    pthread_cond_t tick;                /* CLOCK_MONOTONIC */
+    int64_t next_us;                    /* when it looks again */
     size_t most;
     size_t started;
     size_t idle;

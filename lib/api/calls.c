@@ -218,6 +218,54 @@ scopekey_subject_ensure_async(struct scopekey *scopekey, const char *subject, co
     return begin(__func__, scopekey, &args, done, arg, out, error);
 }
 
+static enum scopekey_code
+run_for_number(const char *function, struct scopekey *scopekey, const struct sck_api_args *args, uint64_t *number,
+               struct scopekey_error *error)
+{
+    struct scopekey_request *r = NULL;
+    if (number != NULL)
+        *number = 0;
+    enum scopekey_code code = run(function, scopekey, args, true, &r, error);
+    if (code == SCOPEKEY_OK && number != NULL)
+        *number = r->number;
+    sck_request_unref(&r);
+    return code;
+}
+
+enum scopekey_code
+scopekey_subject_rotate(struct scopekey *scopekey, const char *subject, const struct scopekey_call *call,
+                        uint64_t *version, struct scopekey_error *error)
+{
+    const struct sck_api_args args = {.op = SCK_API_ROTATE, .subject = subject, .call = call};
+    return run_for_number(__func__, scopekey, &args, version, error);
+}
+
+enum scopekey_code
+scopekey_subject_rotate_async(struct scopekey *scopekey, const char *subject, const struct scopekey_call *call,
+                              scopekey_done_fn done, void *arg, struct scopekey_request **out,
+                              struct scopekey_error *error)
+{
+    const struct sck_api_args args = {.op = SCK_API_ROTATE, .subject = subject, .call = call};
+    return begin(__func__, scopekey, &args, done, arg, out, error);
+}
+
+enum scopekey_code
+scopekey_subject_rewrap(struct scopekey *scopekey, const char *subject, const struct scopekey_call *call,
+                        uint64_t *moved, struct scopekey_error *error)
+{
+    const struct sck_api_args args = {.op = SCK_API_SUBJECT_REWRAP, .subject = subject, .call = call};
+    return run_for_number(__func__, scopekey, &args, moved, error);
+}
+
+enum scopekey_code
+scopekey_subject_rewrap_async(struct scopekey *scopekey, const char *subject, const struct scopekey_call *call,
+                              scopekey_done_fn done, void *arg, struct scopekey_request **out,
+                              struct scopekey_error *error)
+{
+    const struct sck_api_args args = {.op = SCK_API_SUBJECT_REWRAP, .subject = subject, .call = call};
+    return begin(__func__, scopekey, &args, done, arg, out, error);
+}
+
 enum scopekey_code
 scopekey_subject_erase(struct scopekey *scopekey, const char *subject, const struct scopekey_call *call,
                        char **receipt, struct scopekey_error *error)
@@ -317,6 +365,12 @@ scopekey_request_take_bytes(struct scopekey_request *request, size_t *length)
     if (length != NULL)
         *length = len;
     return bytes;
+}
+
+uint64_t
+scopekey_request_number(struct scopekey_request *request)
+{
+    return has_results(request) ? request->number : 0;
 }
 
 void

@@ -2,6 +2,7 @@
 /* Threads that step asynchronous requests, and the callbacks that follow. */
 #include "lib/api/api.h"
 
+#include "lib/base/clock.h"
 #include "lib/base/metric.h"
 #include "lib/base/thread.h"
 
@@ -14,8 +15,13 @@
 static void
 init_conds(struct sck_pool *pool)
 {
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&pool->work, NULL);
     (void)pthread_cond_init(&pool->moved, NULL);
+    (void)pthread_cond_init(&pool->tick, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
 }
 
 enum sck_code
@@ -41,6 +47,7 @@ sck_pool_clear(struct sck_pool *pool)
 {
     (void)pthread_cond_destroy(&pool->work);
     (void)pthread_cond_destroy(&pool->moved);
+    (void)pthread_cond_destroy(&pool->tick);
     (void)pthread_mutex_destroy(&pool->lock);
     if (pool->event_fd >= 0)
         (void)close(pool->event_fd);
@@ -76,6 +83,14 @@ take_out(struct sck_request_queue *queue, const struct scopekey_request *r)
     *(before != NULL ? &before->next : &queue->first) = r->next;
     if (queue->last == r)
         queue->last = before;
+}
+
+static void
+queue_step(struct sck_pool *pool, struct scopekey_request *r)
+{
+    push(&pool->queue, r);
+    r->queued = true;
+    pthread_cond_signal(&pool->work);
 }
 
 static void
@@ -166,6 +181,7 @@ work(void *arg)
         if (pool->queue.first == NULL)
             break;
         struct scopekey_request *r = pop(&pool->queue);
+        r->queued = false;
         pthread_mutex_unlock(&pool->lock);
         /* When it is not over, another thread has it from here on. */
         if (sck_request_step(r))
@@ -174,6 +190,81 @@ work(void *arg)
     }
     pthread_mutex_unlock(&pool->lock);
     return NULL;
+}
+
+/* With the lock held: one whose deadline has passed, or NULL and when to look again. */
+static struct scopekey_request *
+find_late(struct sck_pool *pool)
+{
+    int64_t now = sck_monotonic_us(sck_clock_system());
+    pool->next_us = INT64_MAX;
+    for (struct scopekey_request *r = pool->newest; r != NULL; r = r->older) {
+        int64_t deadline = r->job.deadline_us;
+        if (r->state != SCK_REQUEST_WAITING || r->expired || deadline == 0)
+            continue;
+        if (deadline <= now)
+            return r;
+        pool->next_us = deadline < pool->next_us ? deadline : pool->next_us;
+    }
+    return NULL;
+}
+
+/* With the lock held, which is let go: what is out of time takes its last step here if it is in the queue. */
+static void
+expire(struct sck_pool *pool, struct scopekey_request *r)
+{
+    r->expired = true;
+    atomic_fetch_add(&r->refs, 1);
+    pthread_mutex_unlock(&pool->lock);
+    sck_request_expire_job(r);
+    pthread_mutex_lock(&pool->lock);
+    bool mine = r->queued;
+    if (mine) {
+        take_out(&pool->queue, r);
+        r->queued = false;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    if (mine && sck_request_step(r))
+        request_over(pool, r);
+    sck_request_unref(&r);
+    pthread_mutex_lock(&pool->lock);
+}
+
+static void *
+keep_time(void *arg)
+{
+    struct sck_pool *pool = arg;
+    pthread_mutex_lock(&pool->lock);
+    while (!pool->ending) {
+        struct scopekey_request *late = find_late(pool);
+        if (late != NULL) {
+            expire(pool, late);
+        } else if (pool->next_us == INT64_MAX) {
+            (void)pthread_cond_wait(&pool->tick, &pool->lock);
+        } else {
+            struct timespec until = {pool->next_us / 1000000, pool->next_us % 1000000 * 1000};
+            (void)pthread_cond_timedwait(&pool->tick, &pool->lock, &until);
+        }
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+/* With the lock held. */
+static enum sck_code
+have_timer(struct sck_pool *pool, int64_t deadline_us, struct sck_err *err)
+{
+    if (deadline_us == 0)
+        return SCK_OK;
+    if (!pool->timing) {
+        enum sck_code rc = sck_thread_start(&pool->timer, keep_time, pool, err);
+        if (rc != SCK_OK)
+            return rc;
+        pool->timing = true;
+    }
+    if (deadline_us < pool->next_us)
+        pthread_cond_signal(&pool->tick);
+    return SCK_OK;
 }
 
 /* With the lock held.  One thread at least, or nothing would ever be done. */
@@ -196,8 +287,7 @@ job_woken(struct sck_dek_job *job)
     struct scopekey_request *r = job->arg;
     struct sck_pool *pool = &r->scopekey->pool;
     pthread_mutex_lock(&pool->lock);
-    push(&pool->queue, r);
-    pthread_cond_signal(&pool->work);
+    queue_step(pool, r);
     pthread_mutex_unlock(&pool->lock);
 }
 
@@ -208,12 +298,13 @@ sck_pool_add(struct sck_pool *pool, struct scopekey_request *request, struct sck
     request->job.arg = request;
     pthread_mutex_lock(&pool->lock);
     enum sck_code rc = pool->closing ? sck_fail(err, SCK_E_STATE, "it is being closed") : have_threads(pool, err);
+    if (rc == SCK_OK)
+        rc = have_timer(pool, request->job.deadline_us, err);
     if (rc == SCK_OK) {
         atomic_fetch_add(&request->refs, 1);
         enlist(pool, request);
-        push(&pool->queue, request);
+        queue_step(pool, request);
         sck_metric_add(in_flight(), 1);
-        pthread_cond_signal(&pool->work);
     }
     pthread_mutex_unlock(&pool->lock);
     return rc;
@@ -325,7 +416,10 @@ sck_pool_close(struct sck_pool *pool)
     }
     pool->ending = true;
     pthread_cond_broadcast(&pool->work);
+    pthread_cond_signal(&pool->tick);
     pthread_mutex_unlock(&pool->lock);
+    if (pool->timing)
+        (void)pthread_join(pool->timer, NULL);
     for (size_t i = 0; i < pool->started; i++)
         (void)pthread_join(pool->threads[i], NULL);
     pool->started = 0;
@@ -357,6 +451,7 @@ sck_pool_unlock_in_child(struct sck_pool *pool)
     pool->count = 0;
     pool->started = 0;
     pool->idle = 0;
+    pool->timing = false;
     pool->queue = (struct sck_request_queue){NULL, NULL};
     pool->owed = (struct sck_request_queue){NULL, NULL};
     init_conds(pool);

@@ -5,6 +5,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/metric.h"
 #include "lib/core/message.h"
+#include "lib/service/rewrap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,8 @@ static const struct {
     [SCK_API_MESSAGE_SEAL] = {"message_seal", SCK_DEK_MAKE},
     [SCK_API_MESSAGE_OPEN] = {"message_open", SCK_DEK_OPEN},
     [SCK_API_ENSURE] = {"subject_ensure", 0},
+    [SCK_API_ROTATE] = {"subject_rotate", 0},
+    [SCK_API_SUBJECT_REWRAP] = {"subject_rewrap", 0},
     [SCK_API_ERASE] = {"subject_erase", 0},
 };
 
@@ -264,15 +267,66 @@ ensure(struct scopekey_request *r)
     return rc == SCK_OK || rc == SCK_E_EXISTS ? SCK_OK : sck_fail(&r->err, rc, "%s", look.message);
 }
 
+static enum sck_code
+rotate(struct scopekey_request *r)
+{
+    struct sck_owner_info info;
+    enum sck_code rc = sck_kek_rotate(r->scopekey->service, &r->subject, &info, &r->err);
+    if (rc == SCK_OK)
+        r->number = info.kek_version;
+    return rc;
+}
+
+static void
+note_problem(void *arg, const char *line)
+{
+    char *first = arg;
+    if (first[0] == '\0')
+        (void)snprintf(first, SCK_ERR_MESSAGE_MAX, "%s", line);
+}
+
+static enum sck_code
+rewrap_subject(struct scopekey_request *r)
+{
+    char first[SCK_ERR_MESSAGE_MAX] = "";
+    struct sck_rewrap_report report = {0};
+    const struct sck_rewrap how = {.scope = &r->subject, .problem = note_problem, .arg = first};
+    enum sck_code rc = sck_rewrap_run(r->scopekey->service, &how, &report, &r->err);
+    r->number = (uint64_t)report.moved;
+    if (rc == SCK_OK && report.failed > 0)
+        rc = sck_fail(&r->err, SCK_E_STATE, "%lld wrapped DEKs could not be moved; the first: %s",
+                      (long long)report.failed, first);
+    return rc;
+}
+
+/* What is done on a subject, in one go. */
+static enum sck_code
+do_subject(struct scopekey_request *r)
+{
+    switch (r->op) {
+    case SCK_API_ENSURE: return ensure(r);
+    case SCK_API_ROTATE: return rotate(r);
+    case SCK_API_SUBJECT_REWRAP: return rewrap_subject(r);
+    case SCK_API_ERASE: return sck_erase(r->scopekey->service, &r->subject, NULL, NULL, &r->bytes, &r->err);
+    case SCK_API_ENCRYPTION_KEYS:
+    case SCK_API_DECRYPTION_KEYS:
+    case SCK_API_REWRAP:
+    case SCK_API_MESSAGE_SEAL:
+    case SCK_API_MESSAGE_OPEN:
+    case SCK_API_OPS: break;
+    }
+    return sck_fail(&r->err, SCK_E_INTERNAL, "a request of kind %d is not done on a subject", (int)r->op);
+}
+
 bool
 sck_request_step(struct scopekey_request *r)
 {
     if (ops[r->op].what == 0) {
         if (atomic_load(&r->cancelled))
             return over(r, sck_fail(&r->err, SCK_E_CANCELLED, "the request was cancelled"));
-        return over(r, r->op == SCK_API_ENSURE ? ensure(r)
-                                               : sck_erase(r->scopekey->service, &r->subject, NULL, NULL, &r->bytes,
-                                                           &r->err));
+        if (r->job.deadline_us != 0 && sck_monotonic_us(sck_clock_system()) >= r->job.deadline_us)
+            return over(r, sck_fail(&r->err, SCK_E_CONNECT, "the deadline has passed"));
+        return over(r, do_subject(r));
     }
     if (!sck_dek_job_step(&r->job))
         return false;
@@ -288,6 +342,13 @@ sck_request_cancel_job(struct scopekey_request *r)
 {
     if (ops[r->op].what != 0)
         sck_dek_job_cancel(&r->job);
+}
+
+void
+sck_request_expire_job(struct scopekey_request *r)
+{
+    if (ops[r->op].what != 0)
+        sck_dek_job_expire(&r->job);
 }
 
 enum scopekey_code

@@ -163,17 +163,26 @@ free_flight(struct sck_dek_flight *flight)
     free(flight);
 }
 
-/* With the lock held: the first whose time is not over leads from now on. */
+static bool
+is_late(const struct sck_dek_wait *wait, int64_t now_us)
+{
+    return wait->deadline_us != 0 && wait->deadline_us <= now_us;
+}
+
+/* With the lock held: who has the most time leads from now on, if anybody has time left. */
 static struct sck_dek_wait *
 promote(struct sck_dek_flight *flight, int64_t now_us)
 {
-    struct sck_dek_wait *w = flight->waits;
-    while (w != NULL && w->deadline_us != 0 && w->deadline_us <= now_us)
-        w = w->next;
-    flight->leader = w;
-    if (w != NULL)
-        w->lead = true;
-    return w;
+    struct sck_dek_wait *best = NULL;
+    for (struct sck_dek_wait *w = flight->waits; w != NULL; w = w->next) {
+        if (!is_late(w, now_us) && (best == NULL || (best->deadline_us != 0 && (w->deadline_us == 0 ||
+                                                                                w->deadline_us > best->deadline_us))))
+            best = w;
+    }
+    flight->leader = best;
+    if (best != NULL)
+        best->lead = true;
+    return best;
 }
 
 /* With the lock held: whether somebody is to be woken by us, without it. */
@@ -225,7 +234,7 @@ take_waits(struct sck_dek_flight *flight, bool all, int64_t now_us)
     struct sck_dek_wait *taken = NULL;
     for (struct sck_dek_wait **at = &flight->waits; *at != NULL;) {
         struct sck_dek_wait *w = *at;
-        if (!all && (w->deadline_us == 0 || w->deadline_us > now_us)) {
+        if (!all && !is_late(w, now_us)) {
             at = &w->next;
             continue;
         }
@@ -365,12 +374,12 @@ struct left {
 };
 
 static void
-leave(struct sck_engine *engine, struct sck_dek_wait *wait, struct left *left)
+leave(struct sck_engine *engine, struct sck_dek_wait *wait, enum sck_code why, struct left *left)
 {
     struct sck_dek_flight *f = wait->flight;
     unlink_wait(f, wait);
     wait->flight = NULL;
-    wait->code = sck_fail(&wait->err, SCK_E_CANCELLED, "the request was cancelled");
+    wait->code = sck_fail(&wait->err, why, "%s", why == SCK_E_CANCELLED ? "the request was cancelled" : OUT_OF_TIME);
     wait->over = true;
     if (f->leader == wait) {
         left->successor = promote(f, sck_monotonic_us(engine->clock));
@@ -412,8 +421,9 @@ sck_dek_flight_go(struct sck_engine *engine, struct sck_dek_wait *wait)
     bool async = wait->wake != NULL;
     bool owed = false;
     pthread_mutex_lock(lock);
-    if (async && !wait->over && wait->flight != NULL && wait->cancelled != NULL && atomic_load(wait->cancelled)) {
-        leave(engine, wait, &left);
+    bool cancelled = wait->cancelled != NULL && atomic_load(wait->cancelled);
+    if (async && !wait->over && wait->flight != NULL && (cancelled || is_late(wait, sck_monotonic_us(engine->clock)))) {
+        leave(engine, wait, cancelled ? SCK_E_CANCELLED : SCK_E_CONNECT, &left);
         owed = left.successor != NULL && unpark(engine, left.successor);
     }
     bool over = wait->over;
@@ -435,7 +445,7 @@ sck_dek_flight_go(struct sck_engine *engine, struct sck_dek_wait *wait)
 }
 
 void
-sck_dek_flight_leave(struct sck_engine *engine, struct sck_dek_wait *wait)
+sck_dek_flight_leave(struct sck_engine *engine, struct sck_dek_wait *wait, enum sck_code why)
 {
     pthread_mutex_t *lock = sck_dek_cache_mutex(engine->deks);
     struct left left = {0};
@@ -443,7 +453,7 @@ sck_dek_flight_leave(struct sck_engine *engine, struct sck_dek_wait *wait)
     bool woken = false;
     pthread_mutex_lock(lock);
     if (wait->flight != NULL) {
-        leave(engine, wait, &left);
+        leave(engine, wait, why, &left);
         owed = left.successor != NULL && unpark(engine, left.successor);
         woken = unpark(engine, wait);
     }

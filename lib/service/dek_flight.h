@@ -66,7 +66,7 @@ SCK_MUST_CHECK enum sck_code sck_dek_flight_join(const struct sck_dek_id *id, co
  * over; when its deadline passes first that is with SCK_E_CONNECT.
  */
 bool sck_dek_flight_go(struct sck_engine *engine, struct sck_dek_wait *wait);
-/* Give up: the wait is over with SCK_E_CANCELLED, unless it was over already. */
-void sck_dek_flight_leave(struct sck_engine *engine, struct sck_dek_wait *wait);
+/* Give up: the wait is over with `why`, SCK_E_CANCELLED or SCK_E_CONNECT (out of time), unless it was over already. */
+void sck_dek_flight_leave(struct sck_engine *engine, struct sck_dek_wait *wait, enum sck_code why);
 
 #endif

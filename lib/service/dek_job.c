@@ -382,5 +382,11 @@ sck_dek_job_cancel(struct sck_dek_job *job)
     if (call != NULL)
         sck_dek_call_cancel(call);
     sck_dek_call_unref(&call);
-    sck_dek_flight_leave(engine, &work->wait);
+    sck_dek_flight_leave(engine, &work->wait, SCK_E_CANCELLED);
+}
+
+void
+sck_dek_job_expire(struct sck_dek_job *job)
+{
+    sck_dek_flight_leave(job->service->engine, &job->work->wait, SCK_E_CONNECT);
 }

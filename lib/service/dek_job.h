@@ -53,5 +53,10 @@ void sck_dek_job_clear(struct sck_dek_job *job);
 bool sck_dek_job_step(struct sck_dek_job *job);
 /* From any thread, while it is not over: end soon, with SCK_E_CANCELLED unless it was too late. */
 void sck_dek_job_cancel(struct sck_dek_job *job);
+/*
+ * From any thread, while it is not over: its deadline has passed.  It no longer waits for a call that another request
+ * made; its own calls end by themselves.
+ */
+void sck_dek_job_expire(struct sck_dek_job *job);
 
 #endif

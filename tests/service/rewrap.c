@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Rotation of KEKs and rewrapping: everything still opens, whatever is cut, raced or altered. */
-#include "tests/lib/expect.h"
-#include "tests/lib/home.h"
+#include "tests/service/people.h"
 
 #include "lib/base/text.h"
 #include "lib/service/filecrypt.h"
@@ -36,88 +35,6 @@ tear_down(void **state)
     return 0;
 }
 
-/* ---- what a person has: a signing key, an envelope key, a file, and a DEK that was handed out ---- */
-
-struct belongings {
-    const char *subject;
-    struct sck_key_info sign;
-    struct sck_key_info gcm;
-    struct sck_key_info envelope;
-    uint8_t nonce[2][12];
-    uint8_t sealed[2][16 + 5];
-    char file[300];
-};
-
-static struct sck_key_info
-make(const char *subject, const char *name, enum sck_alg alg, enum sck_protection protection)
-{
-    struct sck_scope scope = scope_of(subject);
-    struct sck_key_spec spec = {.alg = alg, .protection = protection};
-    struct sck_key_info info;
-    EXPECT_OK(sck_key_create(svc, &scope, name, &spec, &info, &err));
-    return info;
-}
-
-static void
-seal(const struct sck_key_info *info, uint8_t nonce[12], uint8_t sealed[21])
-{
-    struct sck_ukey *key = NULL;
-    EXPECT_OK(sck_ukey_open(svc, info, &key, &err));
-    EXPECT_OK(sck_ukey_gcm_seal(key, nonce, NULL, 0, (const uint8_t *)"hello", 5, sealed, &err));
-    sck_ukey_unref(&key);
-}
-
-static struct belongings
-provide(const char *subject)
-{
-    static unsigned turn;
-    struct belongings b = {.subject = subject};
-    struct sck_file_info info;
-    struct sck_scope scope = scope_of(subject);
-    char plain[32];
-    b.sign = make(subject, "sign", SCK_ALG_EC_P256, 0);
-    b.gcm = make(subject, "gcm", SCK_ALG_AES_256, 0);
-    b.envelope = make(subject, "bulk", SCK_ALG_AES_256, SCK_PROTECTION_ENVELOPE);
-    seal(&b.gcm, b.nonce[0], b.sealed[0]);
-    seal(&b.envelope, b.nonce[1], b.sealed[1]);
-    (void)snprintf(b.file, sizeof b.file, "%s/f%u.sk", home.dir, turn);
-    (void)snprintf(plain, sizeof plain, "f%u", turn++);
-    const char *in = home_file(&home, plain, "some text", 9);
-    const struct sck_encrypt_opts opts = {.io = {.in = in, .out = b.file}, .subject = &scope};
-    EXPECT_OK(sck_file_encrypt(svc, &opts, &info, &err));
-    return b;
-}
-
-static void
-check_gcm(const struct sck_key_info *info, const uint8_t nonce[12], const uint8_t sealed[21])
-{
-    struct sck_ukey *key = NULL;
-    uint8_t plain[5];
-    EXPECT_OK(sck_ukey_open(svc, info, &key, &err));
-    EXPECT_OK(sck_ukey_gcm_open(key, nonce, NULL, 0, sealed, 21, plain, &err));
-    assert_memory_equal(plain, "hello", 5);
-    sck_ukey_unref(&key);
-}
-
-/* Everything opens, in a process that has nothing cached. */
-static void
-check(const struct belongings *b)
-{
-    struct sck_ukey *key = NULL;
-    struct sck_file_info info;
-    uint8_t sig[128];
-    size_t len = 0;
-    const uint8_t digest[32] = {7};
-    const struct sck_decrypt_opts opts = {.io = {.in = b->file, .out = home_path(&home, "out"), .force = true}};
-    sck_ukey_cache_drop(svc->engine, 0);
-    EXPECT_OK(sck_ukey_open(svc, &b->sign, &key, &err));
-    EXPECT_OK(sck_ukey_sign(key, SCK_SIGN_ECDSA, NULL, digest, 32, sig, sizeof sig, &len, &err));
-    sck_ukey_unref(&key);
-    check_gcm(&b->gcm, b->nonce[0], b->sealed[0]);
-    check_gcm(&b->envelope, b->nonce[1], b->sealed[1]);
-    EXPECT_OK(sck_file_decrypt(svc, &opts, &info, &err));
-}
-
 static void
 reopen(void)
 {
@@ -126,30 +43,6 @@ reopen(void)
 }
 
 /* ---- what the service says ---- */
-
-struct versions {
-    size_t count;
-    struct sck_kek_info at[16];     /* newest first */
-};
-
-static enum sck_code
-note_version(void *arg, const struct sck_kek_info *kek, struct sck_err *err)
-{
-    struct versions *v = arg;
-    (void)err;
-    assert_true(v->count < 16);
-    v->at[v->count++] = *kek;
-    return SCK_OK;
-}
-
-static struct versions
-versions_of(const char *subject)
-{
-    struct versions v = {0};
-    struct sck_scope scope = scope_of(subject);
-    EXPECT_OK(sck_kek_each(svc, &scope, note_version, &v, &err));
-    return v;
-}
 
 static void
 rotate_ok(const char *subject, uint32_t version)
@@ -196,14 +89,14 @@ static void
 older_versions_open_until_all_is_moved(void **state)
 {
     (void)state;
-    struct belongings alice = provide("subject/alice");
-    struct belongings bob = provide("subject/bob");
+    struct belongings alice = people_provide(&home, svc, "subject/alice");
+    struct belongings bob = people_provide(&home, svc, "subject/bob");
     rotate_ok("subject/alice", 2);
-    check(&alice);
+    people_check(&home, svc, &alice);
     rotate_ok("subject/alice", 3);
-    check(&alice);
-    struct sck_key_info fresh = make("subject/alice", "fresh", SCK_ALG_AES_256, 0);
-    struct versions v = versions_of("subject/alice");
+    people_check(&home, svc, &alice);
+    struct sck_key_info fresh = people_key(svc, "subject/alice", "fresh", SCK_ALG_AES_256, 0);
+    struct versions v = people_versions(svc, "subject/alice");
     assert_int_equal(v.count, 3);
     assert_string_equal(v.at[0].state, "current");
     assert_int_equal(v.at[0].blobs, 1);
@@ -220,24 +113,24 @@ older_versions_open_until_all_is_moved(void **state)
     assert_int_equal(r.seen, 5);
     assert_int_equal(r.stale, 4);
     assert_int_equal(r.moved + r.retired, 0);
-    assert_int_equal(versions_of("subject/alice").at[2].blobs, 4);
+    assert_int_equal(people_versions(svc, "subject/alice").at[2].blobs, 4);
 
     r = rewrap_ok("subject/alice", false, false, NULL);
     assert_int_equal(r.moved, 4);
     assert_int_equal(r.failed + r.retired, 0);
-    v = versions_of("subject/alice");
+    v = people_versions(svc, "subject/alice");
     assert_int_equal(v.at[0].blobs, 5);
     assert_int_equal(v.at[2].blobs, 0);
-    check(&alice);
+    people_check(&home, svc, &alice);
     r = rewrap_ok("subject/alice", true, false, NULL);
     assert_int_equal(r.moved, 0);
     assert_int_equal(r.retired, 2);
     assert_int_equal(r.kept, 0);
-    v = versions_of("subject/alice");
+    v = people_versions(svc, "subject/alice");
     assert_string_equal(v.at[2].state, "destroyed");
     reopen();
-    check(&alice);
-    check(&bob);
+    people_check(&home, svc, &alice);
+    people_check(&home, svc, &bob);
     /* Row signatures and MACs are right. */
     struct sck_key_info found;
     EXPECT_OK(sck_key_find_by_id(svc, fresh.id, 0, &found, &err));
@@ -308,7 +201,7 @@ versions_with_deks_that_were_handed_out_are_kept(void **state)
     int64_t owner = 0;
     sck_buf_init(&wrapped, SCK_WRAPPED_MAX);
     EXPECT_OK(sck_dek_make(svc, &carol, &ctx, &dek, &wrapped, &owner, &err));
-    assert_int_equal(versions_of("subject/carol").at[0].messages, 1);
+    assert_int_equal(people_versions(svc, "subject/carol").at[0].messages, 1);
     rotate_ok("subject/carol", 2);
     struct sck_rewrap_report r = rewrap_ok("subject/carol", true, false, NULL);
     assert_int_equal(r.retired, 0);
@@ -345,26 +238,26 @@ a_kek_wraps_2_to_the_32_times(void **state)
     struct sck_scope dan = scope_of("subject/dan");
     struct sck_key_spec spec = {.alg = SCK_ALG_AES_256};
     struct sck_key_info info;
-    (void)make("subject/dan", "one", SCK_ALG_AES_256, 0);
-    assert_int_equal(versions_of("subject/dan").at[0].wraps, 1);
-    (void)make("subject/dan", "two", SCK_ALG_AES_256, 0);
-    (void)make("subject/dan", "three", SCK_ALG_AES_256, 0);
-    (void)make("subject/dan", "four", SCK_ALG_AES_256, 0);
+    (void)people_key(svc, "subject/dan", "one", SCK_ALG_AES_256, 0);
+    assert_int_equal(people_versions(svc, "subject/dan").at[0].wraps, 1);
+    (void)people_key(svc, "subject/dan", "two", SCK_ALG_AES_256, 0);
+    (void)people_key(svc, "subject/dan", "three", SCK_ALG_AES_256, 0);
+    (void)people_key(svc, "subject/dan", "four", SCK_ALG_AES_256, 0);
     /* Reserved in steps of 1, 2, 4, ... */
-    assert_int_equal(versions_of("subject/dan").at[0].wraps, 7);
+    assert_int_equal(people_versions(svc, "subject/dan").at[0].wraps, 7);
     reopen();
-    (void)make("subject/dan", "five", SCK_ALG_AES_256, 0);
-    assert_int_equal(versions_of("subject/dan").at[0].wraps, 8);
+    (void)people_key(svc, "subject/dan", "five", SCK_ALG_AES_256, 0);
+    assert_int_equal(people_versions(svc, "subject/dan").at[0].wraps, 8);
     set_wraps("subject/dan", "wraps", (INT64_C(1) << 32) - 1);
     (void)snprintf(want, sizeof want,
                    "KEK %s has wrapped 2^32 data keys, its limit: rotate it (`scopekey rotate`)",
-                   versions_of("subject/dan").at[0].name);
+                   people_versions(svc, "subject/dan").at[0].name);
     reopen();
-    (void)make("subject/dan", "last", SCK_ALG_AES_256, 0);
+    (void)people_key(svc, "subject/dan", "last", SCK_ALG_AES_256, 0);
     EXPECT_FAIL(sck_key_create(svc, &dan, "more", &spec, &info, &err), SCK_E_STATE, want);
     rotate_ok("subject/dan", 2);
-    (void)make("subject/dan", "more", SCK_ALG_AES_256, 0);
-    assert_int_equal(versions_of("subject/dan").at[0].wraps, 1);
+    (void)people_key(svc, "subject/dan", "more", SCK_ALG_AES_256, 0);
+    assert_int_equal(people_versions(svc, "subject/dan").at[0].wraps, 1);
 }
 
 /* Execute SQL on the catalog, by hand. */
@@ -386,8 +279,8 @@ altered_rows_are_told_and_the_others_moved(void **state)
     (void)state;
     struct told told = {0};
     char sql[256];
-    struct belongings erin = provide("subject/erin");
-    struct belongings fred = provide("subject/fred");
+    struct belongings erin = people_provide(&home, svc, "subject/erin");
+    struct belongings fred = people_provide(&home, svc, "subject/fred");
     rotate_ok("subject/erin", 2);
     rotate_ok("subject/fred", 2);
     (void)snprintf(sql, sizeof sql,
@@ -403,11 +296,11 @@ altered_rows_are_told_and_the_others_moved(void **state)
     assert_int_equal(r.moved, 3 + 4);
     /* What is under the altered row is not known: erin's older version stays. */
     assert_int_equal(r.retired, 1);
-    assert_string_equal(versions_of("subject/fred").at[1].state, "destroyed");
-    struct versions v = versions_of("subject/erin");
+    assert_string_equal(people_versions(svc, "subject/fred").at[1].state, "destroyed");
+    struct versions v = people_versions(svc, "subject/erin");
     assert_string_equal(v.at[1].state, "retired");
-    check(&fred);
-    check_gcm(&erin.envelope, erin.nonce[1], erin.sealed[1]);
+    people_check(&home, svc, &fred);
+    people_check_gcm(svc, &erin.envelope, erin.nonce[1], erin.sealed[1]);
 }
 
 /* A blob under a right MAC that its KEK does not open. */
@@ -418,7 +311,7 @@ a_wrapped_dek_that_does_not_open_is_told(void **state)
     struct told told = {0};
     char want[160];
     char id[SCK_UUID_TEXT];
-    struct belongings gus = provide("subject/gus");
+    struct belongings gus = people_provide(&home, svc, "subject/gus");
     struct sck_version_rec v = {.version = 1};
     memcpy(v.key, gus.gcm.id, sizeof v.key);
     EXPECT_OK(sck_catalog_get(svc->engine->catalog, SCK_BY_VERSION, &v, &err));
@@ -487,7 +380,7 @@ two_rewraps_race_with_rotation_and_new_keys(void **state)
     struct sck_rewrap_report reports[2];
     int made = 0;
     int opened = 0;
-    struct belongings hana = provide("subject/hana");
+    struct belongings hana = people_provide(&home, svc, "subject/hana");
     for (int i = 0; i < 200; i++) {
         struct sck_scope scope = scope_of("subject/hana");
         struct sck_key_spec spec = {.alg = SCK_ALG_AES_256, .protection = SCK_PROTECTION_ENVELOPE};
@@ -507,13 +400,13 @@ two_rewraps_race_with_rotation_and_new_keys(void **state)
     }
     atomic_store(&stop_making, true);
     assert_int_equal(pthread_join(threads[2], NULL), 0);
-    struct versions v = versions_of("subject/hana");
+    struct versions v = people_versions(svc, "subject/hana");
     assert_int_equal(v.count, 5);
     assert_int_equal(v.at[0].blobs, 200 + 4 + made);
     for (size_t i = 1; i < v.count; i++)
         assert_string_equal(v.at[i].state, "destroyed");
     reopen();
-    check(&hana);
+    people_check(&home, svc, &hana);
     struct sck_scope scope = scope_of("subject/hana");
     EXPECT_OK(sck_key_each(svc, &scope, open_key, &opened, &err));
     assert_int_equal(opened, 200 + 3 + made);
@@ -541,7 +434,7 @@ an_erasure_in_the_middle_ends_it_quietly(void **state)
     struct told told = {0};
     struct sck_key_info info;
     struct sck_rewrap_report r;
-    struct belongings jan = provide("subject/jan");
+    struct belongings jan = people_provide(&home, svc, "subject/jan");
     for (int i = 0; i < 150; i++) {
         struct sck_scope scope = scope_of("subject/ines");
         struct sck_key_spec spec = {.alg = SCK_ALG_AES_256, .protection = SCK_PROTECTION_ENVELOPE};
@@ -557,25 +450,10 @@ an_erasure_in_the_middle_ends_it_quietly(void **state)
     char want[192];
     (void)snprintf(want, sizeof want, "key %s was erased", info.key_id);
     EXPECT_FAIL(sck_key_find_by_key_id(svc, info.key_id, 0, &info, &err), SCK_E_ERASED, want);
-    check(&jan);
+    people_check(&home, svc, &jan);
 }
 
 #ifdef SCK_FAULT_POINTS
-static bool
-killed_at(const char *point, void (*work)(struct sck_service *s))
-{
-    pid_t child = fork();
-    if (child == 0) {
-        (void)setenv("SCOPEKEY_FAULT_POINT", point, 1);
-        struct sck_service *s = home_open(&home, NULL);
-        work(s);
-        _exit(0);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-}
-
 static void
 rotate_kate(struct sck_service *s)
 {
@@ -609,33 +487,33 @@ static void
 cut_anywhere_nothing_is_lost(void **state)
 {
     (void)state;
-    struct belongings kate = provide("subject/kate");
+    struct belongings kate = people_provide(&home, svc, "subject/kate");
     struct sck_scope scope = scope_of("subject/kate");
     struct sck_key_spec spec = {.alg = SCK_ALG_EC_P256};
     struct sck_key_info info;
     /* The record of a rotation that was cut was nowhere yet. */
-    assert_true(killed_at("kek.rotate.made", rotate_kate));
+    assert_true(people_killed_at(&home, "kek.rotate.made", rotate_kate));
     reopen();
-    check(&kate);
-    assert_int_equal(versions_of("subject/kate").count, 1);
-    assert_true(killed_at("kek.rotate.done", rotate_kate));
+    people_check(&home, svc, &kate);
+    assert_int_equal(people_versions(svc, "subject/kate").count, 1);
+    assert_true(people_killed_at(&home, "kek.rotate.done", rotate_kate));
     reopen();
-    check(&kate);
-    assert_int_equal(versions_of("subject/kate").count, 2);
-    assert_true(killed_at("create.made", create_for_kate));
+    people_check(&home, svc, &kate);
+    assert_int_equal(people_versions(svc, "subject/kate").count, 2);
+    assert_true(people_killed_at(&home, "create.made", create_for_kate));
     EXPECT_OK(sck_key_create(svc, &scope, "later", &spec, &info, &err));
     static const char *const points[] = {"rewrap.wrapped", "rewrap.stored", "retire.row"};
     for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
-        assert_true(killed_at(points[i], rewrap_kate));
+        assert_true(people_killed_at(&home, points[i], rewrap_kate));
         reopen();
-        check(&kate);
+        people_check(&home, svc, &kate);
     }
-    struct versions v = versions_of("subject/kate");
+    struct versions v = people_versions(svc, "subject/kate");
     assert_string_equal(v.at[1].state, "destroyed");
     assert_int_equal(v.at[0].blobs, 5);
     rotate_ok("subject/kate", 3);
     (void)rewrap_ok("subject/kate", true, false, NULL);
-    check(&kate);
+    people_check(&home, svc, &kate);
 }
 #endif
 
