@@ -9,7 +9,7 @@ static struct home home;
 static struct scopekey *sk;
 static struct scopekey_error *error;
 static struct fake *fake;
-static int64_t shift_us;            /* how far the clock of the set-up is ahead */
+static _Atomic int64_t shift_us;    /* how far the clock of the set-up is ahead */
 static struct sck_clock clock_ahead;
 
 static int64_t

@@ -170,6 +170,9 @@ def seals(v):
     okm = hkdf_expand(mac256(salt, DEK), info, 76, hashlib.sha256)
     v["seal_okm"] = okm
     v["seal"] = b"\1\1" + salt + okm[44:] + gcm(okm[:32], okm[32:44], b"", b"layer 1 of a key")
+    okm = hkdf_expand(mac256(salt, DEK), b"scopekey-seal/v1" + sha256(v["context"] + b"letter 7"), 76, hashlib.sha256)
+    v["message"] = b"SCKM\1" + u16(len(v["context"])) + v["context"] + u16(len(v["wrapped_vault"])) + v["wrapped_vault"]
+    v["message"] += b"\1\1" + salt + okm[44:] + gcm(okm[:32], okm[32:44], b"", b"Dear Alice,")
 
 
 def rows(v):

@@ -10,6 +10,7 @@
 #include "lib/core/kekname.h"
 #include "lib/core/pairs.h"
 #include "lib/core/row.h"
+#include "lib/core/message.h"
 #include "lib/core/seal.h"
 #include "lib/core/uri.h"
 #include "lib/core/uuid.h"
@@ -311,6 +312,47 @@ short_seal(void **state)
 }
 
 static void
+sealed_message(void **state)
+{
+    (void)state;
+    static const char blob[] = "vault:v3:AAECAwQFBgcICQoLDA0ODw==";
+    uint8_t salt[SCK_SEAL_SALT_LEN];
+    struct sck_wrapped w = {.keeper = SCK_KEEPER_VAULT, .generation = 1, .kek_version = 3, .blob_len = sizeof blob - 1};
+    struct sck_secret *dek = NULL;
+    struct sck_message back;
+    struct sck_buf wrapped;
+    struct sck_buf aad;
+    struct sck_buf message;
+    count_up(salt, sizeof salt, 0x80);
+    memcpy(w.blob, blob, w.blob_len);
+    sck_buf_init(&wrapped, SCK_WRAPPED_MAX);
+    sck_buf_init(&aad, 1024);
+    sck_buf_init(&message, 4096);
+    EXPECT_OK(sck_wrapped_encode(&w, &wrapped, &err));
+    EXPECT_OK(sck_secret_from(in.dek, 32, &dek, &err));
+    sck_buf_put(&aad, in.context.data, in.context.len);
+    sck_buf_put_str(&aad, "letter 7");
+    const struct sck_message parts = {.context = sck_buf_bytes(&in.context), .wrapped = sck_buf_bytes(&wrapped)};
+    sck_message_put_head(&parts, &message);
+    EXPECT_OK(sck_seal(dek, salt, aad.data, aad.len, (const uint8_t *)"Dear Alice,", 11, &message, &err));
+    expect_buf("message", &message);
+    EXPECT_OK(sck_message_decode(message.data, message.len, &back, &err));
+    assert_int_equal(back.context.len, in.context.len);
+    assert_int_equal(back.wrapped.len, wrapped.len);
+    assert_int_equal(back.seal.len, 11 + SCK_SEAL_OVERHEAD);
+    for (size_t len = 0; len < 5; len++)
+        EXPECT_FAIL(sck_message_decode(message.data, len, &back, &err), SCK_E_AUTHENTIC,
+                    "sealed message: it is none of Scopekey");
+    for (size_t len = 5; len <= message.len - back.seal.len; len++)
+        EXPECT_FAIL(sck_message_decode(message.data, len, &back, &err), SCK_E_AUTHENTIC,
+                    "sealed message: it is cut short");
+    sck_buf_clear(&message);
+    sck_buf_clear(&aad);
+    sck_buf_clear(&wrapped);
+    sck_secret_free(&dek);
+}
+
+static void
 catalog_row(void **state)
 {
     (void)state;
@@ -481,6 +523,7 @@ main(void)
         cmocka_unit_test(names_and_tombstones),
         cmocka_unit_test(wrapped_deks),
         cmocka_unit_test(short_seal),
+        cmocka_unit_test(sealed_message),
         cmocka_unit_test(catalog_row),
         cmocka_unit_test(rest_ciphertext),
         cmocka_unit_test(small_file),
