@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Looking at everything a set-up consists of: what is wrong, and the cure. */
+#include "lib/service/doctor.h"
 #include "lib/service/erase.h"
 
 #include <errno.h>
@@ -137,7 +138,8 @@ check_catalog(struct exam *x, struct sck_engine *engine)
         step(x, err.code, &err, "");
     sck_err_clear(&err);
     x->area = "erasure";
-    step(x, sck_anchor_check(engine, catalog, &err), &err, "the catalog is not older than the token's anchor");
+    if (step(x, sck_anchor_check(engine, catalog, &err), &err, "the catalog is not older than the token's anchor"))
+        sck_doctor_erasure(engine, catalog, from_room, x);
 }
 
 static void
