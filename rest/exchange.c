@@ -82,7 +82,8 @@ add_headers(struct MHD_Response *response, const struct sck_request *req)
 {
     const struct sck_reply *reply = &req->reply;
     char number[16];
-    bool done = MHD_add_response_header(response, "Content-Type", "application/json") == MHD_YES &&
+    bool done = MHD_add_response_header(response, "Content-Type", reply->type != NULL ? reply->type : "application/json") ==
+                    MHD_YES &&
                 MHD_add_response_header(response, "Cache-Control", "no-store") == MHD_YES &&
                 MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES &&
                 MHD_add_response_header(response, "X-Request-ID", req->id) == MHD_YES;

@@ -11,5 +11,6 @@ void sck_handle_decrypt(struct sck_request *req);
 void sck_handle_health(struct sck_request *req);
 void sck_handle_live(struct sck_request *req);
 void sck_handle_ready(struct sck_request *req);
+void sck_handle_metrics(struct sck_request *req);
 
 #endif

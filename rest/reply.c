@@ -51,6 +51,20 @@ sck_reply_json(struct sck_request *req, unsigned status, json_t *object)
 }
 
 void
+sck_reply_text(struct sck_request *req, const char *type, struct sck_buf *body)
+{
+    if (body->failed) {
+        sck_buf_clear(body);
+        sck_reply_json(req, 500, NULL);
+    } else if (req->reply.status == 0) {
+        req->reply.status = 200;
+        req->reply.type = type;
+        req->reply.body = *body;
+        *body = (struct sck_buf){0};
+    }
+}
+
+void
 sck_reply_error(struct sck_request *req, unsigned status, const char *code, const char *detail)
 {
     char now[SCK_TIME_TEXT];

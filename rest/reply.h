@@ -13,7 +13,8 @@
 struct sck_reply {
     unsigned status;                /* HTTP; 0: not answered yet */
     const char *code;               /* static; NULL for a success */
-    struct sck_buf body;            /* JSON and a line end */
+    const char *type;               /* Content-Type, static; NULL: JSON */
+    struct sck_buf body;            /* JSON and a line end, or what `type` says */
     int retry_after_s;              /* Retry-After; 0: none */
     bool challenge;                 /* WWW-Authenticate */
     bool close;                     /* the connection ends with this reply */
@@ -24,6 +25,8 @@ struct sck_request;
 
 /* A success (or a 503 of /health) with these members; takes `object`, which may be NULL after out-of-memory. */
 void sck_reply_json(struct sck_request *req, unsigned status, json_t *object);
+/* A success that is no JSON: takes `body`, whose failure becomes a 500.  `type` is static. */
+void sck_reply_text(struct sck_request *req, const char *type, struct sck_buf *body);
 /* An error of the documented shape (K-27); `code` is static, `detail` holds nothing secret. */
 void sck_reply_error(struct sck_request *req, unsigned status, const char *code, const char *detail);
 /* 400 `validation_error`. */

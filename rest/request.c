@@ -3,6 +3,7 @@
 
 #include "lib/base/crypto.h"
 #include "lib/base/log.h"
+#include "lib/base/metric.h"
 #include "lib/base/text.h"
 #include "lib/core/uuid.h"
 
@@ -91,9 +92,29 @@ message_of(unsigned status)
     return status < 500 ? "request refused" : "request failed";
 }
 
+/* Route, status and our own error codes alone: nothing that a client chose. */
+static void
+count_request(const struct sck_request *req, unsigned status, int64_t duration_us)
+{
+    char labels[96];
+    const char *operation = req->route != NULL ? req->route->operation : "none";
+    (void)snprintf(labels, sizeof labels, "route=\"%s\",code=\"%u\"", operation, status);
+    sck_metric_add(sck_metric_counter("scopekey_http_requests_total", "Requests answered; code 0: the connection was lost.",
+                                      labels), 1);
+    (void)snprintf(labels, sizeof labels, "route=\"%s\"", operation);
+    sck_metric_observe(sck_metric_histogram("scopekey_http_request_seconds", "From the head of a request to its reply.",
+                                            labels), duration_us);
+    if (req->reply.code == NULL)
+        return;
+    (void)snprintf(labels, sizeof labels, "door=\"rest\",code=\"%s\"", req->reply.code);
+    sck_metric_add(sck_metric_counter("scopekey_errors_total", "Errors that a door reported.", labels), 1);
+}
+
 void
 sck_request_log(const struct sck_request *req, unsigned status)
 {
+    int64_t duration_us = sck_monotonic_us(req->app->clock) - req->started_us;
+    count_request(req, status, duration_us);
     struct sck_log_field fields[9];
     size_t n = 0;
     char logger[64];
@@ -106,7 +127,7 @@ sck_request_log(const struct sck_request *req, unsigned status)
     if (req->data_length >= 0)
         fields[n++] = (struct sck_log_field){"data_length", NULL, req->data_length};
     fields[n++] = (struct sck_log_field){"status", NULL, (int64_t)status};
-    fields[n++] = (struct sck_log_field){"duration_us", NULL, sck_monotonic_us(req->app->clock) - req->started_us};
+    fields[n++] = (struct sck_log_field){"duration_us", NULL, duration_us};
     if (req->client != NULL)
         fields[n++] = (struct sck_log_field){"client", req->client->id, 0};
     if (req->reply.code != NULL)

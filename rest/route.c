@@ -13,6 +13,7 @@ static const struct sck_route table[] = {
     {"GET", "/health", "health", sck_handle_health, SCK_ROUTE_ANONYMOUS | SCK_ROUTE_INLINE},
     {"GET", "/health/live", "health", sck_handle_live, SCK_ROUTE_ANONYMOUS | SCK_ROUTE_INLINE},
     {"GET", "/health/ready", "health", sck_handle_ready, SCK_ROUTE_ANONYMOUS | SCK_ROUTE_INLINE},
+    {"GET", "/metrics", "metrics", sck_handle_metrics, 0},
 };
 
 const struct sck_route *

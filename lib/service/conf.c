@@ -154,6 +154,7 @@ static const struct sck_conf_key table[] = {
     {"rest", "threads", SCK_CONF_INT, NULL, "4", 1, 256, NULL, 0, OFF(rest_threads)},
     {"rest", "max_body", SCK_CONF_INT, NULL, "1048576", 1024, 67108864, NULL, 0, OFF(rest_max_body)},
     {"rest", "insecure_plaintext", SCK_CONF_BOOL, NULL, "false", 0, 0, NULL, 0, OFF(rest_insecure_plaintext)},
+    {"metrics", "enabled", SCK_CONF_BOOL, NULL, "true", 0, 0, NULL, 0, OFF(metrics_enabled)},
     {"client default", "scopes", SCK_CONF_TEXT, NULL, "", 0, 0, NULL, 0, OFF(client_scopes)},
     {"log", "level", SCK_CONF_WORD, "LOG_LEVEL", "info", 0, 0, "debug|info|warning|error|critical", 0,
      OFF(log_level)},

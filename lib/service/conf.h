@@ -126,6 +126,8 @@ struct sck_conf {
     int64_t rest_threads;
     int64_t rest_max_body;
     bool rest_insecure_plaintext;
+    /* [metrics] */
+    bool metrics_enabled;       /* GET /metrics of the daemon */
     /* [client default] scopes */
     char *client_scopes;        /* patterns the API client `default` may use besides its own scope; "" none */
     /* [log] */

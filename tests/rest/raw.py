@@ -26,6 +26,8 @@ from harness import (
     call, check, connect, Daemon, decrypt, encrypt, environment, expect_error, KEY, KEY_2, make_key, make_setup,
     MARK, PLAINTEXT, read_reply, SCOPEKEYD, set_conf, start_refused, SUBJECT, WORK)
 
+from metrics import test_metrics, test_metrics_off
+
 
 def test_refusals_to_start(home):
     ready = {"API_KEY": KEY}
@@ -388,6 +390,8 @@ def main():
     key_id = test_documented(daemon)
     test_curl(daemon, key_id)
     test_health(daemon)
+    test_metrics(daemon, key_id)
+    test_metrics_off()
     test_auth(daemon, key_id)
     test_bodies(daemon, key_id)
     test_lengths(daemon, key_id)
