@@ -92,6 +92,10 @@ check_permissions(struct exam *x, const struct sck_conf *conf)
     if (strcmp(conf->keeper, "local") == 0)
         check_mode(x, conf->local_path, 0700, "folder of keeper local");
     check_mode(x, conf->local_passphrase_file, 0600, "passphrase file");
+    check_mode(x, conf->azure_client_secret_file, 0600, "Azure client secret file");
+    check_mode(x, conf->azure_certificate_key_file, 0600, "Azure certificate key file");
+    check_mode(x, conf->azure_admin_client_secret_file, 0600, "Azure admin client secret file");
+    check_mode(x, conf->azure_admin_certificate_key_file, 0600, "Azure admin certificate key file");
     check_mode(x, conf->store_dir, 0700, "token directory");
     (void)snprintf(path, sizeof path, "%s/run/epoch", conf->state_dir);
     check_mode(x, path, 0644, "erasure epoch word");

@@ -308,7 +308,8 @@ land_locked(struct sck_azure_login *l, struct sck_secret **token, int64_t life_s
 static bool
 wait_locked(struct sck_azure_login *l, int64_t deadline_us)
 {
-    const struct timespec until = {deadline_us / 1000000, deadline_us % 1000000 * 1000};
+    int64_t left_us = deadline_us - monotonic(l);
+    const struct timespec until = sck_deadline_after_ms(left_us > 0 ? left_us / 1000 : 0);
     unsigned flight = l->flight;
     int rc = 0;
     while (rc == 0 && l->flight == flight && l->flying)

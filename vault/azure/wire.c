@@ -4,7 +4,21 @@
 #include <string.h>
 #include <strings.h>
 
-static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/* All ones when lo <= c <= hi, else 0.  What is coded may be secret: nothing here depends on it but the last verdict. */
+static uint32_t
+between(uint32_t c, uint32_t lo, uint32_t hi)
+{
+    return (((c - lo) | (hi - c)) >> 31) - 1U;
+}
+
+static char
+digit_of(uint32_t v)
+{
+    uint32_t upper = between(v, 0, 25), lower = between(v, 26, 51), number = between(v, 52, 61);
+    uint32_t minus = between(v, 62, 62), under = between(v, 63, 63);
+    return (char)((upper & (v + 'A')) | (lower & (v - 26 + 'a')) | (number & (v - 52 + '0')) | (minus & '-') |
+                  (under & '_'));
+}
 
 void
 sck_b64url_encode(const uint8_t *data, size_t len, char *out)
@@ -14,46 +28,40 @@ sck_b64url_encode(const uint8_t *data, size_t len, char *out)
     for (size_t i = 0; i < len; i++) {
         bits = bits << 8 | data[i];
         for (held += 8; held >= 6; held -= 6)
-            *out++ = digits[bits >> (held - 6) & 63];
+            *out++ = digit_of(bits >> (held - 6) & 63);
     }
     if (held > 0)
-        *out = digits[bits << (6 - held) & 63];
+        *out = digit_of(bits << (6 - held) & 63);
 }
 
-/* The value of a digit without a table that is indexed by it, or -1. */
-static int
-value_of(char c)
+/* The value of a digit; sets bits in *bad when it is none. */
+static uint32_t
+value_of(uint32_t c, uint32_t *bad)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
+    uint32_t upper = between(c, 'A', 'Z'), lower = between(c, 'a', 'z'), number = between(c, '0', '9');
+    uint32_t minus = between(c, '-', '-'), under = between(c, '_', '_');
+    *bad |= ~(upper | lower | number | minus | under);
+    return (upper & (c - 'A')) | (lower & (c - 'a' + 26)) | (number & (c - '0' + 52)) | (minus & 62) | (under & 63);
 }
 
 bool
 sck_b64url_decode(const char *text, size_t text_len, uint8_t *out, size_t cap, size_t *out_len)
 {
-    uint32_t bits = 0;
+    uint32_t bits = 0, bad = 0;
     unsigned held = 0;
     size_t used = 0;
     *out_len = 0;
     if (text_len % 4 == 1 || text_len / 4 * 3 + (text_len % 4 != 0 ? text_len % 4 - 1 : 0) > cap)
         return false;
     for (size_t i = 0; i < text_len; i++) {
-        int value = value_of(text[i]);
-        if (value < 0)
-            return false;
-        bits = bits << 6 | (uint32_t)value;
+        bits = bits << 6 | value_of((uint8_t)text[i], &bad);
         held += 6;
         if (held >= 8) {
             held -= 8;
             out[used++] = (uint8_t)(bits >> held);
         }
     }
-    if ((bits & ((1U << held) - 1)) != 0)
+    if ((bad | (bits & ((1U << held) - 1))) != 0)
         return false;
     *out_len = used;
     return true;
