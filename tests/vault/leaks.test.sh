@@ -130,6 +130,25 @@ empty "no DEK, token or plaintext in the set-up's files" "$(grep -v '^PIN' secre
 empty "no subject in them after the erasure" "$(sed -i '/^scopes = /d' d/scopekey.conf; needles find subjects "${files[@]}")"
 
 # ---- memory ----
+# The C library: what was sealed and opened, and its DEKs, once they are freed; and everything once it is closed.
+coproc PAUSE { exec "$build/tests/vault/api_live" pause paula 2>"$tmp/pause.log"; }
+# shellcheck disable=SC2153
+pid=$PAUSE_PID
+read -r -u "${PAUSE[0]}" line
+is "library: sealed, opened and freed" "$line" freed
+needles deks "$tmp/proxy" >"$tmp/freed"
+printf 'plaintext\t%s\n' "$(for i in $(seq 200 -3 59); do printf %02x "$i"; done)" >>"$tmp/freed"
+holds "library: its DEKs are known" [ "$(wc -l <"$tmp/freed")" -ge 20 ]
+empty "library: neither plaintext nor a DEK in memory" "$(needles memory "$tmp/freed" "$pid")"
+echo >&"${PAUSE[1]}"
+read -r -u "${PAUSE[0]}" line
+is "library: closed" "$line" closed
+grep -v '^API key' secrets >"$tmp/closed"
+empty "library: then no token and no PIN either" "$(needles memory "$tmp/closed" "$pid")"
+echo >&"${PAUSE[1]}"
+wait "$pid"
+is "library: the process ends well" $? 0
+
 cd "$build" || exit 1
 export URL=$fault_url MOUNT=keys TOKEN_FILE=$tmp/tok/data.tok ADMIN_TOKEN_FILE=$tmp/tok/admin.tok CA_FILE=$tmp/durable/ca.pem
 tests/vault/vault_live vault/.libs/keeper-http.so create memory >/dev/null
@@ -143,7 +162,6 @@ needle "data token" "$(cat "$tmp/tok/data.tok")" >"$tmp/tokens"
 for way in https http; do
   [ $way = https ] || export URL=$openbao_http_url INSECURE_HTTP=1
   coproc PAUSE { exec tests/vault/vault_load vault/.libs/keeper-http.so pause memory "$tmp/payload" 2>"$tmp/pause.log"; }
-  # shellcheck disable=SC2153
   pid=$PAUSE_PID
   read -r -u "${PAUSE[0]}" line
   is "$way: wrapped, unwrapped and freed" "$line" freed

@@ -42,11 +42,13 @@ global_init(void)
     global_state = curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup, calloc);
 }
 
+/* "" is what a configuration has for "not set". */
 static bool
 copy_text(const char *from, char **to)
 {
-    *to = from != NULL ? strdup(from) : NULL;
-    return from == NULL || *to != NULL;
+    bool set = from != NULL && from[0] != '\0';
+    *to = set ? strdup(from) : NULL;
+    return !set || *to != NULL;
 }
 
 enum sck_code

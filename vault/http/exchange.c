@@ -224,8 +224,9 @@ net_of(CURLcode rc, const char *why)
     if (is_tls_refusal(rc, why))
         return SCK_NET_TLS;
     /* "Unsupported protocol" is also what a server that speaks no HTTP gets. */
-    if (rc == CURLE_SSL_CACERT_BADFILE || rc == CURLE_URL_MALFORMAT || rc == CURLE_UNSUPPORTED_PROTOCOL ||
-        rc == CURLE_OUT_OF_MEMORY || rc == CURLE_SSL_ENGINE_INITFAILED || rc == CURLE_FAILED_INIT)
+    if (rc == CURLE_SSL_CACERT_BADFILE || rc == CURLE_SSL_CERTPROBLEM || rc == CURLE_URL_MALFORMAT ||
+        rc == CURLE_UNSUPPORTED_PROTOCOL || rc == CURLE_OUT_OF_MEMORY || rc == CURLE_SSL_ENGINE_INITFAILED ||
+        rc == CURLE_FAILED_INIT)
         return SCK_NET_SETUP;
     return SCK_NET_BROKEN;
 }
