@@ -74,6 +74,10 @@ struct sck_conf {
     int64_t vault_deadline_ms;
     int64_t vault_max_retries;
     int64_t vault_retry_backoff_ms;
+    char *vault_retry_jitter;   /* 0.25 or full */
+    char *vault_nodes;
+    char *vault_http2;          /* off or on */
+    int64_t vault_max_connections;
     /* [keeper azure] */
     char *azure_url;
     char *azure_credential;         /* auto, secret, certificate, federated, managed */

@@ -144,6 +144,10 @@ open_vault(const struct sck_conf *conf, struct sck_keeper **out, struct sck_err 
         .deadline_ms = conf->vault_deadline_ms,
         .max_retries = (unsigned)conf->vault_max_retries,
         .retry_backoff_ms = conf->vault_retry_backoff_ms,
+        .full_jitter = strcmp(conf->vault_retry_jitter, "full") == 0,
+        .nodes = or_null(conf->vault_nodes),
+        .http2 = strcmp(conf->vault_http2, "on") == 0,
+        .max_connections = (size_t)conf->vault_max_connections,
     };
     if (token_env != NULL) {
         v.auth.method = "token";

@@ -74,6 +74,8 @@ void bench_start(void);
 void bench_create(void);
 void bench_cold(void);
 void bench_file(void);
+void bench_vault(void);
+void bench_outage(void);
 /* What `bench --first-find DIR URI` does. */
 int bench_first_find(const char *dir, const char *uri);
 /* Run `fn` in a child, for what one process can do once; it fills `out`. */

@@ -30,7 +30,7 @@ is "the same over two connections" "$(MAX_CONNECTIONS=2 async flight sk--a 300)"
   "300 done, 0 not once, half or less cancelled, 0 other, 0 wrong"
 is "children have their own" "$(async fork sk--a)" "failed children: 0; 300 ok, 0 not once, 0 wrong"
 is "closing ends what flies" "$(async close sk--a 500)" "0 left, 0 not once, 500 done, 0 wrong"
-is "nothing grows" "$(async grow sk--a "${GROW:-3000}")" "descriptors +0, memory +0, 0 other, 0 wrong"
+is "nothing grows" "$(async grow sk--a "${GROW:-10000}")" "descriptors +0, memory +0, 0 other, 0 wrong"
 sed -n 's/^# /# /p' "$tmp/log"
 
 # ---- batches ----
@@ -79,7 +79,12 @@ openbao_unseal
 wait "$storm"
 is "a restart under load: all succeed, or fail for want of a server" "$(cat "$tmp/storm")" \
   "ok some, connectivity some, 0 other, 0 wrong"
-is "what is still queued at its deadline ends then" "$(MAX_CONNECTIONS=1 async late sk--a 2000 50)" \
+# As much time as a part of them needs, on any machine.
+for ms in 20 50 150 500 1500; do
+  late=$(MAX_CONNECTIONS=1 async late sk--a 4000 "$ms")
+  [[ $late == "ok none"* ]] || break
+done
+is "what is still queued at its deadline ends then" "$late" \
   "ok some, connectivity some, 0 other; in time
 keeper vault, wrap of KEK sk--a at $URL: the server did not answer in time: try again later"
 

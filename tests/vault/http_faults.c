@@ -194,7 +194,7 @@ tear_down(void **state)
 static struct sck_http *
 client_new(enum fault fault)
 {
-    static const struct sck_http_conf conf = {.connect_timeout_ms = 60000};
+    static const struct sck_http_conf conf = {.keeper = "vault", .connect_timeout_ms = 60000};
     struct sck_http *http = NULL;
     assert_int_equal(sck_http_new(&conf, &http, NULL), SCK_OK);
     atomic_store(&server.fault, fault);

@@ -201,6 +201,7 @@ sck_keeper_azure_new(const struct sck_keeper_azure_conf *conf, const struct sck_
                      struct sck_err *err)
 {
     const struct sck_http_conf http = {
+        .keeper = "azure",
         .ca_file = conf->ca_file,
         .connect_timeout_ms = or_default(conf->connect_timeout_ms, 2000),
         .request_timeout_ms = or_default(conf->request_timeout_ms, 10000),

@@ -53,14 +53,16 @@ sck_breaker_ask(struct sck_breaker *b, int64_t now_us, char *why, size_t cap)
     return says;
 }
 
-void
+bool
 sck_breaker_good(struct sck_breaker *b)
 {
     sck_forklock_take(&b->lock);
+    bool closed = b->state != SCK_BREAKER_CLOSED;
     b->state = SCK_BREAKER_CLOSED;
     b->probing = false;
     b->failures = 0;
     sck_forklock_give(&b->lock);
+    return closed;
 }
 
 bool

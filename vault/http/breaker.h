@@ -43,8 +43,8 @@ void sck_breaker_init(struct sck_breaker *b);
 void sck_breaker_clear(struct sck_breaker *b);
 /* May a request go at `now_us` (monotonic)?  When not, why[] says since when and why: "since 2026-01-31T23:59:59Z: ...". */
 enum sck_breaker_says sck_breaker_ask(struct sck_breaker *b, int64_t now_us, char *why, size_t cap);
-/* The server answered. */
-void sck_breaker_good(struct sck_breaker *b);
+/* The server answered.  True when this closed it. */
+bool sck_breaker_good(struct sck_breaker *b);
 /* It failed; `at_once` when it says itself that it is out.  `random`: any 32 bits.  True when this opened it. */
 bool sck_breaker_bad(struct sck_breaker *b, int64_t now_us, int64_t now_s, bool at_once, uint32_t random,
                      const char *why);

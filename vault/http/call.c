@@ -52,6 +52,7 @@ sck_vault_ask_init(struct sck_vault_ask *ask, struct sck_vault *v, const struct 
     ask->call.headers = ask->headers;
     ask->call.header_count = call->name_space[0] != '\0' ? 2 : 1;
     ask->call.body = call->body;
+    ask->call.reply_hint = call->reply_hint;
     ask->call.credential = call->token;
     ask->call.deadline_us = call->deadline_us;
     ask->call.once = call->once;

@@ -35,6 +35,7 @@ struct sck_vault_call {
     const char *url;                    /* another node, or NULL */
     struct sck_credential *token;       /* or NULL */
     const struct sck_secret *body;      /* or NULL */
+    size_t reply_hint;                  /* see struct sck_http_request */
     int64_t deadline_us;                /* monotonic; 0: the keeper's own */
     bool once;                          /* no retries: the caller has its own */
 };

@@ -2,6 +2,7 @@
 #include "vault/http/client.h"
 
 #include "vault/http/exchange.h"
+#include "vault/http/meter.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -67,7 +68,9 @@ sck_http_new(const struct sck_http_conf *conf, struct sck_http **out, struct sck
     http->http2 = conf->http2;
     http->connect_timeout_ms = conf->connect_timeout_ms;
     http->request_timeout_ms = conf->request_timeout_ms;
-    sck_slots_init(&http->slots, sck_http_unacked_ms(http));
+    http->active = sck_meter_connections(conf->keeper, "active");
+    http->idle = sck_meter_connections(conf->keeper, "idle");
+    sck_slots_init(&http->slots, &(struct sck_sockets){.unacked_ms = sck_http_unacked_ms(http), .idle = http->idle});
     if (!copy_text(conf->ca_file, &http->ca_file) || !copy_text(conf->client_cert, &http->client_cert) ||
         !copy_text(conf->client_key, &http->client_key)) {
         sck_http_free(&http);

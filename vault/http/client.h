@@ -15,6 +15,7 @@
 #define SCK_REPLY_MAX SCK_SECRET_MAX    /* bytes of an answer's body */
 
 struct sck_http_conf {
+    const char *keeper;             /* for metrics; borrowed for ever */
     const char *ca_file;            /* the only CAs trusted, or NULL for the system's */
     const char *client_cert;        /* PEM file, or NULL */
     const char *client_key;         /* PEM file, or NULL */
@@ -45,6 +46,7 @@ struct sck_http_request {
     const char *content_type;       /* of the body */
     const struct sck_secret *body;  /* or NULL */
     const char *call_id;            /* X-Correlation-Id */
+    size_t reply_hint;              /* bytes that its answer may have: room for them at once; or 0 */
     int64_t timeout_ms;             /* whole exchange */
     const struct sck_http_identity *identity;   /* instead of the client's own; or NULL */
     bool fresh;                     /* on a connection of its own, so that it is sent once at most */
@@ -71,6 +73,7 @@ struct sck_http {
     char *ca_file, *client_cert, *client_key;
     bool insecure_skip_verify, http2;
     int64_t connect_timeout_ms, request_timeout_ms;
+    struct sck_metric *active, *idle;       /* gauges of connections */
 };
 
 /* Strings are copied; no request is made.  SCK_E_MEMORY, SCK_E_CONFIG when libcurl cannot do TLS. */

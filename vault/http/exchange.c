@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "vault/http/exchange.h"
 
+#include "lib/base/metric.h"
+
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +16,8 @@ enum { IDLE_MAX_S = 30, LIFE_MAX_S = 300, KEEPALIVE_S = 15 };
 static size_t
 take_body(char *data, size_t size, size_t count, void *arg)
 {
-    struct sck_http_reply *reply = arg;
+    struct sck_exchange *x = arg;
+    struct sck_http_reply *reply = x->reply;
     size_t len = size * count;
     size_t cap = reply->body != NULL ? reply->body->len : 0;
     if (len > SCK_REPLY_MAX - reply->body_len) {
@@ -23,9 +26,11 @@ take_body(char *data, size_t size, size_t count, void *arg)
     }
     if (reply->body_len + len > cap) {
         struct sck_secret *larger = NULL;
-        cap = cap == 0 ? BODY_FIRST : cap;
+        size_t first = x->request->reply_hint > BODY_FIRST ? x->request->reply_hint : BODY_FIRST;
+        cap = cap == 0 ? first : cap * 2;
         while (cap < reply->body_len + len)
             cap *= 2;
+        cap = cap < SCK_REPLY_MAX ? cap : SCK_REPLY_MAX;
         if (sck_secret_new(cap, &larger, NULL) != SCK_OK)
             return 0;
         if (reply->body != NULL)
@@ -74,6 +79,23 @@ take_headers(char *data, size_t size, size_t count, void *arg)
     take_header(data, len, x->request->node_header, x->reply->node, sizeof x->reply->node);
     take_header(data, len, "WWW-Authenticate", x->reply->challenge, sizeof x->reply->challenge);
     return len;
+}
+
+/* There is a connection, and the request is about to be sent. */
+static int
+count_connection(void *arg, char *ip, char *local_ip, int port, int local_port)
+{
+    struct sck_exchange *x = arg;
+    (void)ip;
+    (void)local_ip;
+    (void)port;
+    (void)local_port;
+    if (!x->counted) {
+        x->counted = true;
+        sck_metric_add(x->http->active, 1);
+        sck_metric_add(x->http->idle, -1);
+    }
+    return CURL_PREREQFUNC_OK;
 }
 
 static CURLcode
@@ -237,6 +259,8 @@ sck_exchange_begin(struct sck_exchange *x, const struct sck_http *http, struct s
 {
     *reply = (struct sck_http_reply){.net = SCK_NET_SETUP, .detail = "out of memory"};
     x->headers = NULL;
+    x->http = http;
+    x->counted = false;
     x->request = request;
     x->reply = reply;
     x->why[0] = '\0';
@@ -253,9 +277,11 @@ sck_exchange_begin(struct sck_exchange *x, const struct sck_http *http, struct s
     curl_easy_setopt(x->easy, CURLOPT_PRIVATE, x);
     curl_easy_setopt(x->easy, CURLOPT_ERRORBUFFER, x->why);
     curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, take_body);
-    curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, reply);
+    curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, x);
     curl_easy_setopt(x->easy, CURLOPT_HEADERFUNCTION, take_headers);
     curl_easy_setopt(x->easy, CURLOPT_HEADERDATA, x);
+    curl_easy_setopt(x->easy, CURLOPT_PREREQFUNCTION, count_connection);
+    curl_easy_setopt(x->easy, CURLOPT_PREREQDATA, x);
     return true;
 }
 
@@ -279,6 +305,10 @@ sck_exchange_end(struct sck_exchange *x, CURLcode rc)
     reply->reused = connects == 0 && reply->net != SCK_NET_CONNECT && reply->net != SCK_NET_SETUP;
     reply->retry_after_ms = retry_after_s > 0 ? (retry_after_s < 3600 ? retry_after_s : 3600) * 1000 : 0;
     curl_easy_cleanup(x->easy);
+    if (x->counted) {
+        sck_metric_add(x->http->active, -1);
+        sck_metric_add(x->http->idle, 1);
+    }
     x->easy = NULL;
     header_free(x->headers);
     x->headers = NULL;

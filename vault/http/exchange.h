@@ -12,6 +12,8 @@ struct sck_exchange {
     struct sck_http_reply *reply;
     char why[CURL_ERROR_SIZE];
     void *owner;                            /* the driver's */
+    const struct sck_http *http;
+    bool counted;                           /* its connection is counted as active */
 };
 
 /*

@@ -157,6 +157,7 @@ sck_keeper_vault_new(const struct sck_keeper_vault_conf *conf, const struct sck_
                      struct sck_keeper **out, struct sck_err *err)
 {
     const struct sck_http_conf http = {
+        .keeper = "vault",
         .ca_file = conf->ca_file,
         .client_cert = conf->auth.client_cert_file,
         .client_key = conf->auth.client_key_file,

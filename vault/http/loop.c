@@ -384,7 +384,7 @@ reactor_new(struct sck_loop *loop)
         return NULL;
     r->loop = loop;
     r->inbox_end = &r->inbox;
-    r->sockets = (struct sck_sockets){r->fds, 0, cap, sck_http_unacked_ms(loop->http)};
+    r->sockets = (struct sck_sockets){r->fds, 0, cap, sck_http_unacked_ms(loop->http), loop->http->idle};
     r->multi = curl_multi_init();
     if (r->multi == NULL) {
         free(r);

@@ -20,6 +20,7 @@ sck_remote_init(struct sck_remote *remote)
 {
     sck_retry_budget_init(&remote->budget);
     sck_breaker_init(&remote->breaker);
+    sck_meter_init(&remote->meter, remote->dialect->keeper);
     atomic_init(&remote->node, 0);
 }
 
@@ -156,6 +157,8 @@ permit(struct sck_call *c)
         return SCK_NEXT_EXCHANGE;
     enum sck_breaker_says says = sck_breaker_ask(&c->remote->breaker, now_us(c), why, sizeof why);
     c->probing = says == SCK_BREAKER_PROBE;
+    if (c->probing)
+        sck_meter_breaker(&c->remote->meter, SCK_BREAKER_HALF_OPEN);
     if (says == SCK_BREAKER_GO || says == SCK_BREAKER_PROBE)
         return SCK_NEXT_EXCHANGE;
     if (!c->sent) {
@@ -227,6 +230,7 @@ sck_call_request(struct sck_call *c)
         .content_type = c->content_type != NULL ? c->content_type : "application/json",
         .body = lookup ? NULL : c->body,
         .call_id = c->id,
+        .reply_hint = c->reply_hint,
         .timeout_ms = left < c->remote->request_timeout_ms ? (left > 0 ? left : 1) : c->remote->request_timeout_ms,
         .identity = c->identity != NULL ? c->identity : c->credential != NULL ? c->credential->identity : NULL,
         .fresh = c->fresh || c->once,
@@ -283,9 +287,11 @@ tell_breaker(struct sck_call *c, bool free_try)
                             row->message)) {
             struct sck_log_field fields[] = {{"keeper", r->dialect->keeper, 0}, {"outcome", row->outcome, 0}};
             sck_log_fields(SCK_LOG_WARNING, "vault.client", "keeper is out: calls fail at once for a while", fields, 2);
+            sck_meter_breaker(&c->remote->meter, SCK_BREAKER_OPEN);
         }
     } else if (c->answer.reply.net == SCK_NET_ANSWER) {
-        sck_breaker_good(b);
+        if (sck_breaker_good(b))
+            sck_meter_breaker(&c->remote->meter, SCK_BREAKER_CLOSED);
     } else if (c->probing) {
         sck_breaker_release(b);
     }
@@ -408,7 +414,11 @@ sck_call_answered(struct sck_call *c)
     bool stale = was_stale(c), more_nodes = has_next_node(c);
     tell_breaker(c, stale || more_nodes);
     enum sck_next next = lookup ? after_lookup(c) : judge(c, stale, more_nodes);
-    log_attempt(c, row, op, next != SCK_NEXT_OVER && c->held == NULL && !lookup);
+    bool again = next != SCK_NEXT_OVER && c->held == NULL && !lookup;
+    sck_meter_attempt(&c->remote->meter, op, d->op_name(op), row->outcome, now_us(c) - c->begun_us);
+    if (again)
+        sck_meter_retry(&c->remote->meter, row->outcome);
+    log_attempt(c, row, op, again);
     return next;
 }
 

@@ -13,6 +13,7 @@
 #include "vault/http/client.h"
 #include "vault/http/credential.h"
 #include "vault/http/json.h"
+#include "vault/http/meter.h"
 #include "vault/http/retry.h"
 
 #define SCK_URL_MAX 256             /* scheme, host and port; NUL included */
@@ -58,6 +59,7 @@ struct sck_remote {
 
     struct sck_retry_budget budget;
     struct sck_breaker breaker;
+    struct sck_meter meter;
     atomic_size_t node;                     /* the one that served last */
 };
 
@@ -99,6 +101,7 @@ struct sck_call {
     size_t header_count;
     const char *content_type;           /* of the body; NULL: application/json */
     const struct sck_secret *body;      /* or NULL */
+    size_t reply_hint;                  /* see struct sck_http_request */
     struct sck_credential *credential;  /* or NULL */
     const struct sck_http_identity *identity;   /* instead of the credential's; or NULL */
     int64_t deadline_us;                /* monotonic; 0: the remote's own */

@@ -48,9 +48,9 @@ sweep(struct sck_slot *idle)
 }
 
 void
-sck_slots_init(struct sck_slots *slots, unsigned unacked_ms)
+sck_slots_init(struct sck_slots *slots, const struct sck_sockets *like)
 {
-    slots->unacked_ms = unacked_ms;
+    slots->like = *like;
     sck_forklock_init(&slots->lock);
     slots->pid = getpid();
     slots->idle = slots->all = slots->lost = NULL;
@@ -90,7 +90,9 @@ slot_new(struct sck_slots *slots)
         free(slot);
         return NULL;
     }
-    slot->sockets = (struct sck_sockets){slot->fds, 0, SCK_SLOT_SOCKETS, slots->unacked_ms};
+    slot->sockets = slots->like;
+    slot->sockets.fds = slot->fds;
+    slot->sockets.cap = SCK_SLOT_SOCKETS;
     (void)curl_multi_setopt(slot->multi, CURLMOPT_MAXCONNECTS, 2L);
     sck_forklock_take(&slots->lock);
     slot->next = slots->all;

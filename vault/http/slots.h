@@ -23,7 +23,7 @@ struct sck_slot {
 };
 
 struct sck_slots {
-    unsigned unacked_ms;                    /* see struct sck_sockets */
+    struct sck_sockets like;                /* what each slot's sockets are like */
     struct sck_forklock lock;               /* everything below */
     pid_t pid;                              /* whose connections these are */
     struct sck_slot *idle, *all, *lost;     /* lost: in use by another thread when we were forked off */
@@ -31,7 +31,7 @@ struct sck_slots {
 };
 
 /* Caller's storage. */
-void sck_slots_init(struct sck_slots *slots, unsigned unacked_ms);
+void sck_slots_init(struct sck_slots *slots, const struct sck_sockets *like);
 void sck_slots_clear(struct sck_slots *slots);
 /* The slot used last, or a new one; NULL when out of memory. */
 struct sck_slot *sck_slot_take(struct sck_slots *slots);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "vault/http/sockets.h"
 
+#include "lib/base/metric.h"
+
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -21,6 +23,8 @@ open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
     if (sockets->unacked_ms > 0)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &sockets->unacked_ms, sizeof sockets->unacked_ms);
     sockets->fds[sockets->count++] = fd;
+    if (sockets->idle != NULL)
+        sck_metric_add(sockets->idle, 1);
     return fd;
 }
 
@@ -31,6 +35,8 @@ close_socket(void *arg, curl_socket_t fd)
     for (size_t i = 0; i < sockets->count; i++) {
         if (sockets->fds[i] == fd) {
             sockets->fds[i] = sockets->fds[--sockets->count];
+            if (sockets->idle != NULL)
+                sck_metric_add(sockets->idle, -1);
             break;
         }
     }
@@ -56,4 +62,6 @@ sck_sockets_silence(struct sck_sockets *sockets)
     }
     if (null >= 0)
         (void)close(null);
+    /* The child counts its own. */
+    sockets->idle = NULL;
 }

@@ -6,10 +6,13 @@
 #include <curl/curl.h>
 #include <stddef.h>
 
+struct sck_metric;
+
 struct sck_sockets {
     curl_socket_t *fds;         /* the owner's array of `cap` */
     size_t count, cap;
     unsigned unacked_ms;        /* TCP_USER_TIMEOUT of new ones, 0: the system's */
+    struct sck_metric *idle;    /* the gauge in which each of them is counted; or NULL */
 };
 
 /* Let `easy` open and close its sockets through `sockets`, which must outlive the multi handle. */

@@ -14,6 +14,8 @@
 
 /* Base64 of a payload has no padding: 72 is a multiple of 3. */
 enum { PAYLOAD_B64 = SCK_PAYLOAD_LEN / 3 * 4 };
+/* Bytes of one result in a batch, its names and all. */
+enum { RESULT_MAX = 256 };
 static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /* Work under way. */
@@ -198,6 +200,7 @@ next_request(struct course *c)
     c->call = sck_transit_call(&c->t, kind->op, "POST", c->path);
     c->call.token = &c->v->data;
     c->call.body = c->body;
+    c->call.reply_hint = c->asked * RESULT_MAX;
     c->call.deadline_us = work->deadline_us;
     sck_vault_ask_init(&c->ask, c->v, &c->call);
     return true;
@@ -217,14 +220,36 @@ is_of_payload(struct sck_json ciphertext)
     return len - head == SEALED_B64 && memcmp(text + len - PADDING, "==", PADDING) == 0 && text[len - PADDING - 1] != '=';
 }
 
+/* What a result may hold. */
+struct result {
+    struct sck_json error, plaintext, ciphertext, key_version;
+};
+
+/* In one go: a batch has many.  What comes twice is as good as absent. */
+static void
+read_result(struct sck_json object, struct result *out)
+{
+    struct { const char *name; struct sck_json *value; unsigned times; } fields[] = {
+        {"error", &out->error, 0}, {"plaintext", &out->plaintext, 0}, {"ciphertext", &out->ciphertext, 0},
+        {"key_version", &out->key_version, 0}};
+    struct sck_json name, value;
+    memset(out, 0, sizeof *out);
+    for (size_t at = 0; sck_json_member(object, &at, &name, &value);) {
+        for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+            if (sck_json_is(name, fields[i].name))
+                *fields[i].value = fields[i].times++ == 0 ? value : (struct sck_json){SCK_JSON_NONE, NULL, 0};
+        }
+    }
+}
+
 static enum sck_code
-take_ciphertext(const struct sck_vault_call *call, struct sck_json data, struct sck_keeper_item *item,
+take_ciphertext(const struct sck_vault_call *call, const struct result *result, struct sck_keeper_item *item,
                 struct sck_err *err)
 {
-    struct sck_json ciphertext = sck_json_get(data, "ciphertext");
+    struct sck_json ciphertext = result->ciphertext;
     uint64_t key_version = 0;
     uint32_t found = ciphertext.kind == SCK_JSON_STRING ? blob_version(ciphertext.at, ciphertext.len) : 0;
-    if (found == 0 || !sck_json_u64(sck_json_get(data, "key_version"), UINT32_MAX, &key_version) ||
+    if (found == 0 || !sck_json_u64(result->key_version, UINT32_MAX, &key_version) ||
         key_version != found || found < item->version || !is_of_payload(ciphertext))
         return sck_vault_strange(call, "a ciphertext and its key_version", err);
     sck_buf_put(&item->out, ciphertext.at, ciphertext.len);
@@ -236,10 +261,10 @@ take_ciphertext(const struct sck_vault_call *call, struct sck_json data, struct 
 
 /* The base64 of a payload straight into a new secret. */
 static enum sck_code
-take_payload(const struct sck_vault_call *call, struct sck_json data, struct sck_keeper_item *item,
+take_payload(const struct sck_vault_call *call, const struct result *result, struct sck_keeper_item *item,
              struct sck_err *err)
 {
-    struct sck_json plaintext = sck_json_get(data, "plaintext");
+    struct sck_json plaintext = result->plaintext;
     if (plaintext.kind != SCK_JSON_STRING)
         return sck_vault_strange(call, "a plaintext", err);
     enum sck_code rc = sck_secret_new(SCK_PAYLOAD_LEN, &item->opened, err);
@@ -257,20 +282,26 @@ take_payload(const struct sck_vault_call *call, struct sck_json data, struct sck
                     call->kek);
 }
 
-/* One result; `error` first, as a failed item has an empty plaintext like a good one. */
 static enum sck_code
-take_result(const struct course *c, struct sck_json result, struct sck_keeper_item *item, struct sck_err *err)
+take_error(const struct course *c, struct sck_json error, struct sck_err *err)
 {
     struct sck_answer bad = {.gave_up = "", .attempts = 1};
-    struct sck_json error = sck_json_get(result, "error");
-    if (error.kind == SCK_JSON_STRING && error.len > 0) {
-        (void)sck_json_text(error, bad.text, sizeof bad.text);
-        bad.row = sck_vault_triage(SCK_NET_ANSWER, 400, c->call.op, bad.text);
-        (void)snprintf(bad.url, sizeof bad.url, "%s", c->ask.call.answer.url);
-        return sck_vault_refused(c->v, &c->call, &bad, err);
-    }
-    return c->work->what == SCK_KEEPER_UNWRAP ? take_payload(&c->call, result, item, err)
-                                              : take_ciphertext(&c->call, result, item, err);
+    (void)sck_json_text(error, bad.text, sizeof bad.text);
+    bad.row = sck_vault_triage(SCK_NET_ANSWER, 400, c->call.op, bad.text);
+    (void)snprintf(bad.url, sizeof bad.url, "%s", c->ask.call.answer.url);
+    return sck_vault_refused(c->v, &c->call, &bad, err);
+}
+
+/* One result; `error` first, as a failed item has an empty plaintext like a good one. */
+static enum sck_code
+take_result(const struct course *c, struct sck_json object, struct sck_keeper_item *item, struct sck_err *err)
+{
+    struct result result;
+    read_result(object, &result);
+    if (result.error.kind == SCK_JSON_STRING && result.error.len > 0)
+        return take_error(c, result.error, err);
+    return c->work->what == SCK_KEEPER_UNWRAP ? take_payload(&c->call, &result, item, err)
+                                              : take_ciphertext(&c->call, &result, item, err);
 }
 
 /* All that is sent is needed, so a parameter that the server does not know makes the whole answer worthless. */
