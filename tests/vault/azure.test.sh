@@ -85,6 +85,16 @@ matches "tags name nobody" "$(azure_keys '[.keys[][].tags | keys] | unique | tos
 is "KEKs wrap and unwrap and do nothing else" "$(azure_keys '[.keys[][].key_ops] | unique | tostring')" \
   '"[[\"wrapKey\",\"unwrapKey\"]]"'
 
+# ---- rotation ----
+holds "rotate" scopekey rotate subject/alice --quiet
+opens "what was wrapped before opens"
+holds "rewrap, and end what is older" scopekey rewrap --subject alice --retire --yes
+opens "what was moved opens"
+is "the older version is disabled, the newer is not" \
+  "$(azure_keys ".keys[\"$(scopekey subject name alice)\"] | map(.enabled) | tostring")" '"[false,true]"'
+holds "keeper test goes through all of it" scopekey keeper test
+matches "keeper status says where" "$(scopekey keeper status | sed -n 's/^ *where *//p')" "$azure_url"
+
 # ---- limits and failures ----
 rule '{"path": "unwrapkey", "times": 1, "do": "status", "status": 429, "headers": {"Retry-After": "1"},
   "body": {"error": {"code": "Throttled", "message": "too many"}}}'

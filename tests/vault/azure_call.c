@@ -567,12 +567,17 @@ retiring_disables_what_is_older(void **state)
     assert_int_equal(w.patches, 2);
     EXPECT_FAIL(keeper->ops->retire(keeper, &kek, 4, &err), SCK_E_USAGE,
                 "keeper azure: KEK " NAME " has versions 1 to 3, not 4");
+    /* Of two that were made in one second only the newest is known. */
+    w.enabled[0] = w.enabled[1] = true;
     w.created[1] = w.created[2];
-    EXPECT_FAIL(
-        keeper->ops->retire(keeper, &kek, 3, &err), SCK_E_STATE,
-        "keeper azure: versions 2 and 3 of KEK " NAME
-        " were made in one second, and the vault does not say which was first: rotate once more, rewrap, and retire "
-        "then");
+    EXPECT_OK(keeper->ops->retire(keeper, &kek, 3, &err));
+    assert_false(w.enabled[0] || w.enabled[1]);
+    assert_true(w.enabled[2]);
+    w.created[1] = w.created[0];
+    EXPECT_FAIL(keeper->ops->retire(keeper, &kek, 2, &err), SCK_E_STATE,
+                "keeper azure: versions 1 and 2 of KEK " NAME
+                " were made in one second, and the vault does not say which was first: rotate once more, rewrap, and "
+                "retire then");
     keeper->ops->close(keeper);
 }
 
@@ -790,6 +795,10 @@ a_child_goes_on(void **state)
     assert_int_equal(keeper->ops->run(keeper, &work), SCK_OK);
     for (size_t i = 0; i < 4; i++)
         sck_secret_free(&items[i].opened);
+#ifdef __SANITIZE_THREAD__
+    /* It knows no threads that are started in a child of a process with threads: one DEK needs none. */
+    work.count = 1;
+#endif
     pid_t child = fork();
     if (child == 0) {
         bool well = keeper->ops->run(keeper, &work) == SCK_OK && w.logins == 1;

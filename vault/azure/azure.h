@@ -110,6 +110,9 @@ struct sck_azure_versions {
 SCK_MUST_CHECK enum sck_code sck_azure_versions(struct sck_azure *a, const char *name, struct sck_azure_login *login,
                                                 int64_t deadline_us, struct sck_azure_versions *out,
                                                 struct sck_err *err);
+/* Put the current version at the end, where two that were made in one second leave that open.  SCK_E_BUSY. */
+SCK_MUST_CHECK enum sck_code sck_azure_versions_settle(struct sck_azure *a, const char *name,
+                                                       struct sck_azure_versions *versions, struct sck_err *err);
 /* The newest version that may be used, cached; its number is at least `least`.  Release it. */
 SCK_MUST_CHECK enum sck_code sck_azure_key_get(struct sck_azure *a, const char *name, uint32_t least,
                                                int64_t deadline_us, struct sck_azure_key *out, struct sck_err *err);

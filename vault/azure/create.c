@@ -262,10 +262,17 @@ sck_azure_retire(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t 
         rc = sck_azure_versions(a, kek->name, a->admin, 0, &versions, err);
     if (rc != SCK_OK)
         return rc;
-    if (oldest == 0 || oldest > versions.count)
+    bool tied = oldest > 1 && oldest <= versions.count &&
+                versions.list[oldest - 2].created_s == versions.list[oldest - 1].created_s;
+    /* Which one is the newest the vault does say. */
+    if (tied && oldest == versions.count) {
+        rc = sck_azure_versions_settle(a, kek->name, &versions, err);
+        tied = false;
+    }
+    if (rc == SCK_OK && (oldest == 0 || oldest > versions.count))
         rc = sck_fail(err, SCK_E_USAGE, "keeper azure: KEK %s has versions 1 to %zu, not %u", kek->name,
                       versions.count, (unsigned)oldest);
-    else if (oldest > 1 && versions.list[oldest - 2].created_s == versions.list[oldest - 1].created_s)
+    else if (rc == SCK_OK && tied)
         rc = sck_fail(err, SCK_E_STATE,
                       "keeper azure: versions %u and %u of KEK %s were made in one second, and the vault "
                       "does not say which was first: rotate once more, rewrap, and retire then",

@@ -240,6 +240,22 @@ move_to_end(struct sck_azure_versions *versions, uint32_t number)
     versions->list[versions->count - 1] = current;
 }
 
+enum sck_code
+sck_azure_versions_settle(struct sck_azure *a, const char *name, struct sck_azure_versions *versions,
+                          struct sck_err *err)
+{
+    struct sck_azure_key key;
+    bool enabled = false;
+    enum sck_code rc = read_key(a, name, NULL, 0, &key, &enabled, err);
+    uint32_t number = rc == SCK_OK ? number_of(versions, key.version) : 0;
+    if (rc == SCK_OK && number == 0)
+        rc = sck_fail(err, SCK_E_BUSY, "keeper azure: KEK %s is being rotated: try again", name);
+    if (rc == SCK_OK)
+        move_to_end(versions, number);
+    sck_azure_key_release(&key);
+    return rc;
+}
+
 /* The current version, or when that is disabled the newest one that is not. */
 static enum sck_code
 find_usable(struct sck_azure *a, const char *name, int64_t deadline_us, struct sck_azure_key *out,
