@@ -140,6 +140,37 @@ done
 openbao_cli write "keys/keys/$erin/config" deletion_allowed=true >/dev/null && openbao_cli delete "keys/keys/$erin" >/dev/null
 holds "erin has a KEK when the name is free" scopekey subject create erin
 
+# ---- an erasure that the keeper does not carry out is pending, whatever the keeper says, and is finished later ----
+holds "frank has a file" scopekey encrypt --subject frank f -o frank.sk
+frank=$(scopekey subject name frank)
+pending="the erasure is pending (nothing of it opens any more; the next command or start goes on)"
+erase_fails() { # NAME RULES STATUS WHY
+  local out status=0
+  fault_rules "$2"
+  out=$(scopekey erase subject/frank --yes 2>&1) || status=$?
+  is "$1: exit status" "$status" "$3"
+  matches "$1: why" "$out" ".*tombstone [0-9]+ set
+scopekey: ${pending//[()]/.}: keeper vault, $4"
+  is "$1: nothing opens" "$(scopekey decrypt frank.sk -o - 2>&1; echo $?)" $'scopekey: the owner of this key was erased\n8'
+  empty "$1: no receipt" "$(scopekey receipt show d/receipts/*.json 2>/dev/null | grep -F "$frank")"
+}
+erase_fails "a server that is sealed" '[{"path":"keys/keys/","method":"DELETE","do":"answer","status":503,
+  "json":{"errors":["Vault is sealed"]}}]' 5 ".*: the server is sealed: unseal it"
+erase_fails "a deletion that did not happen" '[{"path":"keys/keys/","method":"DELETE","do":"answer","status":204}]' 4 \
+  ".*: it is there again after its deletion: .*"
+erase_fails "nor did this one, and the key is hidden" '[{"path":"keys/keys/","method":"DELETE","do":"answer","status":204},
+  {"path":"keys/keys/","method":"GET","do":"answer","status":404,"json":{"errors":[]}}]' 4 \
+  ".*: a wrapped DEK is still answered for: .*"
+erase_fails "a mount that is gone" '[{"path":"keys/keys/","method":"DELETE","do":"answer","status":404,"json":{"errors":[]}}]' 10 \
+  ".*: the server knows no such path: .*"
+fault_rules '[]'
+scopekey doctor >doctor.out
+is "doctor says so" "$? $(grep -c 'PROBLEM erasure: 1 erasures are not finished' doctor.out)" "9 1"
+holds "it is gone on with" scopekey receipt refresh
+is "and the key is gone" "$(openbao_cli list -format=json keys/keys | jq -r 'index("'"$frank"'")')" null
+is "the receipt says so" "$(scopekey erase subject/frank --yes --json | jq -c '.receipt | [.status, .keks[0].verified[0].canary_refused,
+  .keks[0].verified[0].key_is_gone]')" '["complete",true,true]'
+
 # ---- a hundred commands at once ----
 mkdir many
 workers=()
