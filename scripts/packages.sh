@@ -11,7 +11,7 @@ BUILD_PACKAGES=(gcc make autoconf automake libtool pkg-config libssl-dev libp11-
 DEMO_PACKAGES=(curl jq opensc)
 # What the tests use besides.
 # shellcheck disable=SC2034
-TEST_PACKAGES=(g++ libcmocka-dev gnutls-bin p11-kit curl jq opensc python3 python3-venv shellcheck mandoc zsh git
+TEST_PACKAGES=(g++ valgrind libcmocka-dev gnutls-bin p11-kit curl jq opensc python3 python3-venv shellcheck mandoc zsh git
   sqlite3 procps strace bash-completion)
 
 # What the long runs use besides.

@@ -173,9 +173,10 @@ a_context_has_one_text(void **state)
     }
     assert_int_equal(scopekey_context_parse(text, strlen(text) + 1, &bytes, &len, error), SCOPEKEY_E_INVALID_CONTEXT);
     assert_int_equal(scopekey_context_parse("", 0, &bytes, &len, error), SCOPEKEY_E_INVALID_CONTEXT);
+    scopekey_free(text);
     FAILS(scopekey_context_format("", 0, &text, error), SCOPEKEY_E_INVALID_CONTEXT,
           "encryption context: it is cut short, or something follows it");
-    scopekey_free(text);
+    assert_null(text);
     scopekey_material_free(&m);
 }
 
