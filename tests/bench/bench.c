@@ -23,7 +23,8 @@ static const struct {
     void (*run)(void);
 } rows[] = {{"sign", bench_sign},     {"token-calls", bench_calls}, {"lookup", bench_lookup},
             {"start", bench_start},   {"create-key", bench_create}, {"cold-use", bench_cold},
-            {"file", bench_file},     {"vault-wrap", bench_vault},  {"outage", bench_outage}};
+            {"coalesce", bench_coalesce}, {"file", bench_file},    {"vault-wrap", bench_vault},
+            {"outage", bench_outage}};
 
 void
 bench_die(const char *what, const char *why)

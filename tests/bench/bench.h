@@ -73,6 +73,7 @@ void bench_lookup(void);
 void bench_start(void);
 void bench_create(void);
 void bench_cold(void);
+void bench_coalesce(void);
 void bench_file(void);
 void bench_vault(void);
 void bench_outage(void);
