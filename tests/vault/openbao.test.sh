@@ -33,23 +33,38 @@ bad="the token is invalid, expired or revoked: put a new one into its file"
 # ---- set-up and what doctor asks ----
 matches "before prepare, probe says that encrypting may make keys" "$(live probe)" "well: keeper vault: server [0-9.]+ is unsealed
 well: keeper vault: the data token may encrypt and decrypt, and create nothing
-well: keeper vault: the admin token may create, configure and delete keys
+well: keeper vault: the data token ends in 3[56][0-9]{2} s and can be renewed
+well: keeper vault: the admin token may create, configure and delete keys, and open nothing
+well: keeper vault: the admin token ends in 3[56][0-9]{2} s and can be renewed
 ILL: keeper vault: encrypting may make keys: an erased KEK could come back -> write disable_upsert=true to <mount>/config/keys"
 is "prepare" "$(live prepare)" ""
 is "prepare set disable_upsert" "$(openbao_cli read -field=disable_upsert scopekey/config/keys)" true
 is "prepare again" "$(live prepare)" ""
-is "then probe finds nothing ill" "$(live probe | grep -c '^well:') $(live probe | grep -c '^ILL')" "4 0"
+is "then probe finds nothing ill" "$(live probe | grep -c '^well:') $(live probe | grep -c '^ILL')" "6 0"
 (umask 077 && echo root >"$tmp/root.tok")
 matches "a root token as data token is ill" "$(TOKEN_FILE=$tmp/root.tok live probe | grep ILL)" \
-  "ILL: keeper vault: the data token is a root token -> make a token with the data policy of docs/keepers.md"
+  "ILL: keeper vault: the data token is a root token -> make a token with the policy of docs/keepers.md"
 matches "so is one that may create" "$(
   openbao_policy scopekey data | sed 's|encrypt/+".*|encrypt/+" { capabilities = ["create", "update"] }|' |
     openbao_cli policy write wide - >/dev/null
   (umask 077 && openbao_cli token create -policy=wide -no-default-policy -field=token >"$tmp/wide.tok")
   TOKEN_FILE=$tmp/wide.tok live probe | grep ILL)" \
   'ILL: keeper vault: the data token may create keys by encrypting: an erased KEK could come back -> take "create" on encrypt/\+ out of its policy'
-matches "a data token as admin token is ill" "$(ADMIN_TOKEN_FILE=$tmp/tok/data.tok live probe | grep ILL)" \
-  "ILL: keeper vault: the admin token may not create, configure and delete keys -> give its policy the admin lines of docs/keepers.md"
+is "a data token as admin token is ill" "$(ADMIN_TOKEN_FILE=$tmp/tok/data.tok live probe | grep ILL)" \
+  "ILL: keeper vault: the admin token lacks read on keys/+, update on keys/+, delete on keys/+, update on keys/+/config, update on keys/+/rotate, update on keys/+/trim -> correct mount, or add it to its policy (docs/keepers.md)
+ILL: keeper vault: the admin token has rights that are not its own: on encrypt/+, decrypt/+, rewrap/+ -> take that out of its policy (docs/keepers.md)"
+is "an admin token as data token is ill" "$(TOKEN_FILE=$tmp/tok/admin.tok live probe | grep ILL)" \
+  "ILL: keeper vault: the data token lacks update on encrypt/+, update on decrypt/+, update on rewrap/+ -> correct mount, or add it to its policy (docs/keepers.md)
+ILL: keeper vault: the data token has rights that are not its own: on keys/+, keys/+/config, keys/+/rotate, keys/+/trim -> take that out of its policy (docs/keepers.md)"
+# life NAME WANT OPTION...: what is said of the end of a token.
+life() {
+  (umask 077 && openbao_cli token create -policy=sk-data-scopekey -no-default-policy -field=token "${@:3}" >"$tmp/life.tok")
+  matches "$1" "$(TOKEN_FILE=$tmp/life.tok live probe | sed -n '3,4p' | grep -v ' admin ')" "$2"
+}
+life "a short lease is ill" "ILL: keeper vault: the data token ends in (30|29) s and can be renewed -> give it a lease \\(token_ttl, or period\\) of an hour: an outage that is longer ends it" -ttl=30s
+life "a given token that will end is ill" "ILL: keeper vault: the data token ends in 3[56][0-9]{2} s and cannot be renewed -> make one with a period, or let Scopekey log in \\(auth in scopekey.conf\\)" -ttl=1h -renewable=false
+life "so is one for a number of uses" "ILL: keeper vault: the data token is good for a number of uses only -> set token_num_uses to 0
+well: keeper vault: the data token ends in 3[56][0-9]{2} s and can be renewed" -ttl=1h -use-limit=50
 
 # ---- a life of a KEK ----
 is "create" "$(live create sk--alice)" "created version 1 at scopekey"
