@@ -111,6 +111,7 @@ const char *sck_words_algorithm(size_t index);
 const char *sck_words_usage(size_t index);
 const char *sck_words_protection(size_t index);
 const char *sck_words_keeper(size_t index);
+const char *sck_words_vault_auth(size_t index);
 const char *sck_words_azure_credential(size_t index);
 const char *sck_words_azure_key_type(size_t index);
 const char *sck_words_environment(size_t index);

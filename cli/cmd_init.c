@@ -17,8 +17,7 @@ struct values {
     const char *vault_addr;
     const char *vault_mount;
     const char *vault_namespace;
-    const char *vault_token_file;
-    const char *vault_admin_token_file;
+    struct sck_setup_vault_auth vault_data, vault_admin;
     const char *vault_ca_file;
     struct sck_setup_azure azure;
     const char *local_path;
@@ -48,10 +47,42 @@ static const struct sck_option options[] = {
      "keeper vault: mount of the transit engine; default transit", NULL, 0, 0},
     {'\0', "vault-namespace", SCK_OPTION_TEXT, offsetof(struct values, vault_namespace), "PATH",
      "keeper vault: namespace", NULL, 0, 0},
-    {'\0', "vault-token-file", SCK_OPTION_FILE, offsetof(struct values, vault_token_file), "FILE",
-     "keeper vault: file with the data token, which may only encrypt, decrypt and rewrap", NULL, 0, 0},
-    {'\0', "vault-admin-token-file", SCK_OPTION_FILE, offsetof(struct values, vault_admin_token_file), "FILE",
-     "keeper vault: file with the admin token, which makes and deletes KEKs", NULL, 0, 0},
+    {'\0', "vault-token-file", SCK_OPTION_FILE, offsetof(struct values, vault_data.token_file),
+     "FILE", "keeper vault: file with the data token, which may only encrypt, decrypt and rewrap", NULL, 0, 0},
+    {'\0', "vault-auth", SCK_OPTION_WORD, offsetof(struct values, vault_data.method),
+     "METHOD", "keeper vault: how the data token is had; default token", sck_words_vault_auth, 0, 0},
+    {'\0', "vault-auth-mount", SCK_OPTION_TEXT, offsetof(struct values, vault_data.mount),
+     "PATH", "keeper vault: where that method is mounted; default its name", NULL, 0, 0},
+    {'\0', "vault-auth-role", SCK_OPTION_TEXT, offsetof(struct values, vault_data.role),
+     "NAME", "keeper vault: role to log in to", NULL, 0, 0},
+    {'\0', "vault-role-id", SCK_OPTION_TEXT, offsetof(struct values, vault_data.role_id),
+     "ID", "keeper vault, AppRole: the role id", NULL, 0, 0},
+    {'\0', "vault-secret-id-file", SCK_OPTION_FILE, offsetof(struct values, vault_data.secret_id_file),
+     "FILE", "keeper vault, AppRole: file with the secret id, 0600", NULL, 0, 0},
+    {'\0', "vault-jwt-file", SCK_OPTION_FILE, offsetof(struct values, vault_data.jwt_file),
+     "FILE", "keeper vault, JWT and Kubernetes: file with the JWT", NULL, 0, 0},
+    {'\0', "vault-client-cert-file", SCK_OPTION_FILE, offsetof(struct values, vault_data.client_cert_file),
+     "FILE", "keeper vault: client certificate in PEM", NULL, 0, 0},
+    {'\0', "vault-client-key-file", SCK_OPTION_FILE, offsetof(struct values, vault_data.client_key_file),
+     "FILE", "keeper vault: its private key in PEM, 0600", NULL, 0, 0},
+    {'\0', "vault-admin-token-file", SCK_OPTION_FILE, offsetof(struct values, vault_admin.token_file),
+     "FILE", "keeper vault: file with the admin token, which makes and deletes KEKs", NULL, 0, 0},
+    {'\0', "vault-admin-auth", SCK_OPTION_WORD, offsetof(struct values, vault_admin.method),
+     "METHOD", "keeper vault: how the admin token is had; default token", sck_words_vault_auth, 0, 0},
+    {'\0', "vault-admin-auth-mount", SCK_OPTION_TEXT, offsetof(struct values, vault_admin.mount),
+     "PATH", "keeper vault: where that method is mounted; default its name", NULL, 0, 0},
+    {'\0', "vault-admin-auth-role", SCK_OPTION_TEXT, offsetof(struct values, vault_admin.role),
+     "NAME", "keeper vault: role to log in to", NULL, 0, 0},
+    {'\0', "vault-admin-role-id", SCK_OPTION_TEXT, offsetof(struct values, vault_admin.role_id),
+     "ID", "keeper vault, AppRole: the role id", NULL, 0, 0},
+    {'\0', "vault-admin-secret-id-file", SCK_OPTION_FILE, offsetof(struct values, vault_admin.secret_id_file),
+     "FILE", "keeper vault, AppRole: file with the secret id, 0600", NULL, 0, 0},
+    {'\0', "vault-admin-jwt-file", SCK_OPTION_FILE, offsetof(struct values, vault_admin.jwt_file),
+     "FILE", "keeper vault, JWT and Kubernetes: file with the JWT", NULL, 0, 0},
+    {'\0', "vault-admin-client-cert-file", SCK_OPTION_FILE, offsetof(struct values, vault_admin.client_cert_file),
+     "FILE", "keeper vault: client certificate in PEM; default the data token's", NULL, 0, 0},
+    {'\0', "vault-admin-client-key-file", SCK_OPTION_FILE, offsetof(struct values, vault_admin.client_key_file),
+     "FILE", "keeper vault: its private key in PEM, 0600", NULL, 0, 0},
     {'\0', "vault-ca-file", SCK_OPTION_FILE, offsetof(struct values, vault_ca_file), "FILE",
      "keeper vault: CA certificates that are trusted instead of the system's", NULL, 0, 0},
     {'\0', "azure-url", SCK_OPTION_TEXT, offsetof(struct values, azure.url),
@@ -116,8 +147,8 @@ run(struct sck_cli *cli, const void *values, char *const *operands, size_t count
         .vault_url = v->vault_addr,
         .vault_mount = v->vault_mount,
         .vault_namespace = v->vault_namespace,
-        .vault_token_file = v->vault_token_file,
-        .vault_admin_token_file = v->vault_admin_token_file,
+        .vault_data = v->vault_data,
+        .vault_admin = v->vault_admin,
         .vault_ca_file = v->vault_ca_file,
         .azure = v->azure,
         .local_path = v->local_path,
@@ -150,6 +181,8 @@ const struct sck_command sck_cmd_init = {
                 "scopekey init --home ./d --pin-file pin.txt\n"
                 "scopekey init --pin-file pin.txt --keeper vault --vault-addr https://vault:8200 --vault-token-file "
                 "data.tok --vault-admin-token-file admin.tok\n"
+                "scopekey init --pin-file pin.txt --keeper vault --vault-addr https://vault:8200 --vault-auth approle "
+                "--vault-role-id 3f1c --vault-secret-id-file secret-id --vault-admin-token-file admin.tok\n"
                 "scopekey init --pin-file pin.txt --keeper local\n",
     .details = "Without --home the set-up is made in $SCOPEKEY_HOME, or in the user's state directory. A run that was "
                "interrupted is continued by the next one. A token on which a master could be misused is refused.\n",

@@ -33,6 +33,13 @@ sck_words_keeper(size_t index)
 }
 
 const char *
+sck_words_vault_auth(size_t index)
+{
+    static const char *const words[] = {"token", "agent", "approle", "kubernetes", "jwt", "cert"};
+    return WORD_AT(words, index);
+}
+
+const char *
 sck_words_azure_credential(size_t index)
 {
     static const char *const words[] = {"auto", "secret", "certificate", "federated", "managed"};

@@ -25,7 +25,11 @@ static const char *const keys[] = {
     "auth_mount", "auth_role", "auth_namespace", "token_file", "token_fd", "token_credential", "role_id",
     "role_id_file", "secret_id_file", "secret_id_wrapped", "jwt_file", "client_cert_file", "client_key_file",
 };
-enum { KEYS = sizeof keys / sizeof keys[0], TLS = KEY_CERT | KEY_CERT_KEY, LOGIN = KEY_MOUNT | KEY_ROLE | KEY_NAMESPACE };
+enum {
+    KEYS = sizeof keys / sizeof keys[0],
+    TLS = KEY_CERT | KEY_CERT_KEY,
+    LOGIN = KEY_MOUNT | KEY_ROLE | KEY_NAMESPACE
+};
 
 static const struct rule {
     const char *auth;

@@ -320,6 +320,13 @@ finish(struct sck_setup_work *w, char **path, struct sck_err *err)
     return rc;
 }
 
+/* A token file, or a method that logs in. */
+static bool
+has_way(const struct sck_setup_vault_auth *a)
+{
+    return a->token_file != NULL || (a->method != NULL && strcmp(a->method, "token") != 0);
+}
+
 enum sck_code
 sck_setup_init(const struct sck_setup *setup, sck_progress_fn progress, void *arg, char **path, struct sck_err *err)
 {
@@ -329,7 +336,7 @@ sck_setup_init(const struct sck_setup *setup, sck_progress_fn progress, void *ar
     int lock = -1;
     *path = NULL;
     bool vault = setup->keeper != NULL && strcmp(setup->keeper, "vault") == 0;
-    if (vault && (setup->vault_url == NULL || setup->vault_token_file == NULL || setup->vault_admin_token_file == NULL))
+    if (vault && (setup->vault_url == NULL || !has_way(&setup->vault_data) || !has_way(&setup->vault_admin)))
         return sck_fail(err, SCK_E_USAGE, "keeper vault needs --vault-addr, --vault-token-file and "
                                           "--vault-admin-token-file");
     if (setup->keeper != NULL && strcmp(setup->keeper, "azure") == 0 && setup->azure.url == NULL &&

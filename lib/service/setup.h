@@ -24,6 +24,19 @@ struct sck_setup_azure {
     const char *ca_file;
 };
 
+/* Keeper vault: how one of its two tokens is had; NULL: not written. */
+struct sck_setup_vault_auth {
+    const char *method;
+    const char *mount;
+    const char *role;
+    const char *token_file;
+    const char *role_id;
+    const char *secret_id_file;
+    const char *jwt_file;
+    const char *client_cert_file;
+    const char *client_key_file;
+};
+
 struct sck_setup {
     const char *home;               /* directory to make; NULL: sck_conf_default_home() */
     const char *pin_file;           /* required unless `ask_pin`; its absolute path is recorded */
@@ -36,8 +49,7 @@ struct sck_setup {
     const char *vault_url;
     const char *vault_mount;        /* NULL: transit */
     const char *vault_namespace;
-    const char *vault_token_file;
-    const char *vault_admin_token_file;
+    struct sck_setup_vault_auth vault_data, vault_admin;
     const char *vault_ca_file;
     struct sck_setup_azure azure;
     const char *local_path;         /* keeper local: folder; NULL: "secrets" below `home` */

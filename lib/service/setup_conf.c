@@ -39,6 +39,33 @@ put_path(struct sck_buf *out, const char *key, const char *path, struct sck_err 
     return SCK_OK;
 }
 
+/* The keys of one of keeper vault's tokens: `prefix` and then their names. */
+static enum sck_code
+put_vault_auth(struct sck_buf *out, const char *prefix, const struct sck_setup_vault_auth *a, struct sck_err *err)
+{
+    const struct { const char *key, *value; bool path; } lines[] = {
+        {"auth", a->method, false},
+        {"auth_mount", a->mount, false},
+        {"auth_role", a->role, false},
+        {"token_file", a->token_file, true},
+        {"role_id", a->role_id, false},
+        {"secret_id_file", a->secret_id_file, true},
+        {"jwt_file", a->jwt_file, true},
+        {"client_cert_file", a->client_cert_file, true},
+        {"client_key_file", a->client_key_file, true},
+    };
+    enum sck_code rc = SCK_OK;
+    for (size_t i = 0; rc == SCK_OK && i < sizeof lines / sizeof lines[0]; i++) {
+        char key[48];
+        (void)snprintf(key, sizeof key, "%s%s", prefix, lines[i].key);
+        if (lines[i].path)
+            rc = put_path(out, key, lines[i].value, err);
+        else
+            put_line(out, key, lines[i].value);
+    }
+    return rc;
+}
+
 static enum sck_code
 put_vault(struct sck_buf *out, const struct sck_setup *how, struct sck_err *err)
 {
@@ -46,9 +73,9 @@ put_vault(struct sck_buf *out, const struct sck_setup *how, struct sck_err *err)
     put_line(out, "url", how->vault_url);
     put_line(out, "mount", how->vault_mount);
     put_line(out, "namespace", how->vault_namespace);
-    enum sck_code rc = put_path(out, "token_file", how->vault_token_file, err);
+    enum sck_code rc = put_vault_auth(out, "", &how->vault_data, err);
     if (rc == SCK_OK)
-        rc = put_path(out, "admin_token_file", how->vault_admin_token_file, err);
+        rc = put_vault_auth(out, "admin_", &how->vault_admin, err);
     if (rc == SCK_OK)
         rc = put_path(out, "ca_file", how->vault_ca_file, err);
     if (how->insecure_http)

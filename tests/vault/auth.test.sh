@@ -25,9 +25,11 @@ openbao_approle sk-admin "$admin" "$tmp/role-admin"
 openbao_client_ca "$tmp/clients"
 openbao_client_cert "$tmp/clients" web 30
 openbao_client_cert "$tmp/clients" expired 0
+openbao_client_cert "$tmp/clients" operator 30
 openbao_client_ca "$tmp/foreign"
 openbao_client_cert "$tmp/foreign" web 30
 openbao_cert_role web "$data" "$tmp/clients/ca.pem" allowed_common_names=web,expired
+openbao_cert_role operator "$admin" "$tmp/clients/ca.pem" allowed_common_names=operator
 openbao_jwt_key "$tmp"
 openbao_jwt_role app "$data" "$tmp" worker
 openbao_kubernetes_role pod "$data" "$tmp" builder
@@ -257,5 +259,20 @@ sleep 0.3
 openbao_cli token revoke "$old" >/dev/null
 seconds 1 "the agent's next token is taken in time"
 unload
+# ---- the command line ----
+build=$PWD
+mkdir "$tmp/home"
+(umask 077 && echo 123456 >"$tmp/pin.txt" && echo hello >"$tmp/plain")
+sk() { env -u ASAN_OPTIONS SCOPEKEY_HOME="$tmp/home" SCOPEKEY_PLUGINS="$build/vault/.libs" "$build/cli/scopekey" "$@" 2>>"$tmp/cli.log"; }
+matches "init by AppRole and by certificate" "$(sk init --pin-file "$tmp/pin.txt" --keeper vault --vault-addr "$URL" \
+  --vault-mount scopekey --vault-ca-file "$CA_FILE" --vault-auth approle --vault-role-id "$(cat "$tmp/role/role_id")" \
+  --vault-secret-id-file "$tmp/role/secret_id" --vault-admin-auth cert --vault-admin-auth-role operator \
+  --vault-admin-client-cert-file "$tmp/clients/operator.pem" --vault-admin-client-key-file "$tmp/clients/operator.key" | tail -n 1)" 'ready: .*'
+sk subject create alice >/dev/null
+sk encrypt --subject alice -o "$tmp/sealed" "$tmp/plain" >/dev/null
+is "a file goes there and back" "$(sk decrypt -o - "$tmp/sealed")" hello
+is "doctor finds nothing ill" "$(sk doctor | tail -n 1)" "all well"
+is "a token of the environment wins, and may be wrong" "$(VAULT_TOKEN=s.bogus sk decrypt -o - "$tmp/sealed"; echo $?)" 5
+
 empty "no sanitizer complains" "$(grep -h -A20 -E 'ERROR: .*Sanitizer|WARNING: .*Sanitizer|runtime error:' "$tmp"/*log | head -n 40)"
 tap_end

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One of keeper vault's two tokens, however it is had: given and renewed, written by an agent, or had by a login that is
- * renewed, repeated before it ends, and revoked at the close.
+ * One of keeper vault's two tokens, however it is had: given and renewed, written by an agent, or had by a login that
+ * is renewed, repeated before it ends, and revoked at the close.
  *
  * All that needs the server happens on one thread of the credential's own, made at the first use: so there is one login
  * for any number of calls that wait for it, and a call never waits beyond its deadline.  The rules:

@@ -102,8 +102,9 @@ static enum sck_code
 alarm_about(const struct sck_auth *a, const char *why, struct sck_err *err)
 {
     sck_log(SCK_LOG_CRITICAL, "vault.auth", "%s: the wrapped secret id %s", a->what, why);
-    return sck_fail(err, SCK_E_CREDENTIAL, "keeper vault: the wrapped secret id of %s %s: somebody else may have opened "
-                    "it, so destroy that secret id at the server and deliver a new one", a->what, why);
+    return sck_fail(err, SCK_E_CREDENTIAL,
+                    "keeper vault: the wrapped secret id of %s %s: somebody else may have opened it, so destroy that "
+                    "secret id at the server and deliver a new one", a->what, why);
 }
 
 /* Whether the wrapping token was made by asking for a secret id of our role. */

@@ -45,8 +45,8 @@ take_method(struct sck_auth *a, const struct sck_auth_setup *s, struct sck_err *
     const struct sck_keeper_vault_auth *c = s->conf;
     enum sck_code rc = SCK_OK;
     if (!sck_auth_method_parse(is_set(c->method) ? c->method : "token", &a->method))
-        return sck_fail(err, SCK_E_CONFIG, "keeper vault: %sauth must be token, agent, approle, kubernetes, jwt or cert",
-                        s->prefix);
+        return sck_fail(err, SCK_E_CONFIG,
+                        "keeper vault: %sauth must be token, agent, approle, kubernetes, jwt or cert", s->prefix);
     const char *space = is_set(c->name_space) ? c->name_space : s->name_space;
     a->mount = keep(a, is_set(c->mount) ? c->mount : sck_auth_method_name(a->method), &rc, err);
     a->role = or_empty(keep(a, c->role, &rc, err));
@@ -55,11 +55,11 @@ take_method(struct sck_auth *a, const struct sck_auth_setup *s, struct sck_err *
         rc = sck_fail(err, SCK_E_CONFIG, "keeper vault: %sauth_mount must be segments of A-Z, a-z, 0-9, _ and - with "
                       "single slashes between them", s->prefix);
     if (rc == SCK_OK && !sck_vault_namespace_is_legal(a->name_space))
-        rc = sck_fail(err, SCK_E_CONFIG, "keeper vault: %sauth_namespace must be segments of A-Z, a-z, 0-9, _ and - with "
-                      "single slashes between them, or root", s->prefix);
+        rc = sck_fail(err, SCK_E_CONFIG, "keeper vault: %sauth_namespace must be segments of A-Z, a-z, 0-9, _ and - "
+                      "with single slashes between them, or root", s->prefix);
     if (rc == SCK_OK && c->secret_id_wrapped && !is_set(c->role))
-        rc = sck_fail(err, SCK_E_CONFIG, "keeper vault: %ssecret_id_wrapped needs %sauth_role, to check whose secret id it "
-                      "is", s->prefix, s->prefix);
+        rc = sck_fail(err, SCK_E_CONFIG, "keeper vault: %ssecret_id_wrapped needs %sauth_role, to check whose secret "
+                      "id it is", s->prefix, s->prefix);
     return rc;
 }
 
@@ -124,8 +124,8 @@ take_identity(struct sck_auth *a, const struct sck_auth_setup *s, struct sck_err
                         "client_key_file");
     if (a->identity.cert_file == NULL)
         return a->method != SCK_AUTH_CERT ? SCK_OK
-                   : sck_fail(err, SCK_E_CONFIG, "keeper vault: %sauth = cert needs client_cert_file and client_key_file",
-                              s->prefix);
+                   : sck_fail(err, SCK_E_CONFIG,
+                              "keeper vault: %sauth = cert needs client_cert_file and client_key_file", s->prefix);
     struct sck_err why = SCK_ERR_INIT;
     rc = sck_file_check_private(a->identity.key_file, "the client key", &why);
     return rc == SCK_OK ? SCK_OK

@@ -171,7 +171,8 @@ sck_auth_grant_parse(struct sck_json answer, bool token, struct sck_auth_grant *
     if (auth.kind == SCK_JSON_OBJECT && sck_json_get(auth, "mfa_requirement").kind == SCK_JSON_OBJECT)
         return sck_fail(err, SCK_E_CREDENTIAL, "keeper vault: the login asks for a second factor, which a service has "
                         "not: take the MFA requirement off its role");
-    if (auth.kind != SCK_JSON_OBJECT || !sck_json_u64(sck_json_get(auth, "lease_duration"), UINT32_MAX, &grant->lease_s))
+    if (auth.kind != SCK_JSON_OBJECT ||
+        !sck_json_u64(sck_json_get(auth, "lease_duration"), UINT32_MAX, &grant->lease_s))
         return sck_fail(err, SCK_E_CONFIG, "keeper vault: the answer lacks auth.lease_duration: is url a Vault or "
                         "OpenBao?");
     grant->renewable = sck_json_get(auth, "renewable").kind == SCK_JSON_TRUE;

@@ -27,7 +27,7 @@ bool sck_auth_method_logs_in(enum sck_auth_method method);
 
 /*
  * The body of a login.  `role` (the role's or the certificate's name; "" leaves it to the server), `role_id` (AppRole
- * alone) and `proof` (secret id or JWT; NULL: none) are borrowed.  SCK_E_MEMORY; SCK_E_CONFIG when it would be over 1 MiB.
+ * alone) and `proof` (secret id or JWT; NULL: none) are borrowed.  SCK_E_MEMORY; SCK_E_CONFIG when over 1 MiB.
  */
 SCK_MUST_CHECK enum sck_code sck_auth_login_body(enum sck_auth_method method, const char *role,
                                                  const struct sck_secret *role_id, const struct sck_secret *proof,

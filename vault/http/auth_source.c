@@ -70,11 +70,12 @@ from_credential(const struct sck_auth_source *s, struct sck_secret **out, struct
 {
     char *path = sck_systemd_credential_path(s->credential);
     if (path == NULL)
-        return sck_fail(err, SCK_E_CONFIG, "the systemd credential %s with %s is not there: use LoadCredential=%s:/path "
-                        "in the unit", s->credential, s->what, s->credential);
+        return sck_fail(err, SCK_E_CONFIG,
+                        "the systemd credential %s with %s is not there: use LoadCredential=%s:/path in the unit",
+                        s->credential, s->what, s->credential);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    enum sck_code rc = fd < 0 ? sck_fail_errno(err, SCK_E_CONFIG, errno, "cannot read %s from the systemd credential %s",
-                                               s->what, s->credential)
+    enum sck_code rc = fd < 0 ? sck_fail_errno(err, SCK_E_CONFIG, errno,
+                                               "cannot read %s from the systemd credential %s", s->what, s->credential)
                               : sck_fd_read_secret(fd, s->what, out, err);
     if (fd >= 0)
         (void)close(fd);

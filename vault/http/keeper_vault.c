@@ -67,6 +67,12 @@ static const struct sck_keeper_ops vault_ops = {
     .close = vault_close,
 };
 
+static const char *
+or_null(const char *text)
+{
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
 static int64_t
 or_default(int64_t value, int64_t fallback)
 {
@@ -159,8 +165,8 @@ sck_keeper_vault_new(const struct sck_keeper_vault_conf *conf, const struct sck_
     const struct sck_http_conf http = {
         .keeper = "vault",
         .ca_file = conf->ca_file,
-        .client_cert = conf->auth.client_cert_file,
-        .client_key = conf->auth.client_key_file,
+        .client_cert = or_null(conf->auth.client_cert_file),
+        .client_key = or_null(conf->auth.client_key_file),
         .insecure_skip_verify = conf->insecure_skip_verify,
         .connect_timeout_ms = or_default(conf->connect_timeout_ms, 2000),
         .http2 = conf->http2,

@@ -58,7 +58,8 @@ static void
 put_paths(const struct sck_vault *v, const struct right *rights, size_t count, struct sck_buf *out)
 {
     for (size_t i = 0; i < count; i++)
-        sck_buf_printf(out, "%s\"%s/%s/%s%s\"", i > 0 ? "," : "", v->mount, rights[i].middle, probe_name, rights[i].end);
+        sck_buf_printf(out, "%s\"%s/%s/%s%s\"", i > 0 ? "," : "", v->mount, rights[i].middle, probe_name,
+                       rights[i].end);
 }
 
 /* sys/capabilities-self about a key that is not there; *asked false when the token may not ask. */
