@@ -83,8 +83,8 @@ SCK_MUST_CHECK enum sck_code sck_catalog_insert(struct sck_catalog *catalog, enu
 SCK_MUST_CHECK enum sck_code sck_catalog_update(struct sck_catalog *catalog, enum sck_table table,
                                                 const void *record, struct sck_err *err);
 /*
- * The same when the row still is `before` in every column (its MAC says so), which has the same primary key.
- * SCK_E_NOT_FOUND when it is gone or another one now: nothing was changed then.
+ * Compare and set: replace the wrapped DEK of the row that still is `before` in every column (its MAC says so) by that of
+ * `record`.  For versions and files.  SCK_E_NOT_FOUND when the row is gone or another one now: nothing was changed.
  */
 SCK_MUST_CHECK enum sck_code sck_catalog_swap(struct sck_catalog *catalog, enum sck_table table, const void *before,
                                               const void *record, struct sck_err *err);

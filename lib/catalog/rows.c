@@ -151,20 +151,45 @@ update_work(struct sck_catalog *c, struct sck_db *db, void *arg, struct sck_err 
 {
     struct write *w = arg;
     const struct sck_table_desc *t = sck_table_desc(w->table);
-    struct sck_value params[SCK_COLUMNS_MAX + 2];
+    struct sck_value params[SCK_COLUMNS_MAX + 1];
     uint8_t mac[SCK_SHA256_LEN];
-    uint8_t before[SCK_SHA256_LEN];
     struct sck_row row;
-    enum sck_code rc = w->before != NULL ? mac_of(c, w, w->before, &row, before, err) : SCK_OK;
-    if (rc == SCK_OK)
-        rc = mac_of(c, w, w->unchanged, &row, mac, err);
+    enum sck_code rc = mac_of(c, w, w->unchanged, &row, mac, err);
     if (rc != SCK_OK)
         return rc;
     size_t n = put_params(t, &row, false, params, 0);
     params[n++] = mac_value(mac, sizeof mac);
     n = put_params(t, &row, true, params, n);
-    if (w->before == NULL)
-        return run_on_one(c, db, w->table, SCK_VERB_UPDATE, params, n, err);
+    return run_on_one(c, db, w->table, SCK_VERB_UPDATE, params, n, err);
+}
+
+static enum sck_code
+swap_work(struct sck_catalog *c, struct sck_db *db, void *arg, struct sck_err *err)
+{
+    struct write *w = arg;
+    const struct sck_table_desc *t = sck_table_desc(w->table);
+    struct sck_value params[SCK_COLUMNS_MAX + 2];
+    uint8_t before[SCK_SHA256_LEN];
+    uint8_t mac[SCK_SHA256_LEN];
+    struct sck_row row;
+    struct sck_value wrapped;
+    size_t at = 0;
+    while (at < t->count && (t->columns[at].flags & SCK_COLUMN_WRAPPED) == 0)
+        at++;
+    if (at == t->count)
+        return sck_fail(err, SCK_E_INTERNAL, "rows of %s have no wrapped DEK", t->name);
+    enum sck_code rc = sck_value_get(&t->columns[at], w->unchanged, NULL, &wrapped, err);
+    if (rc == SCK_OK)
+        rc = mac_of(c, w, w->before, &row, before, err);
+    if (rc != SCK_OK)
+        return rc;
+    row.values[at] = wrapped;
+    rc = sck_table_mac(t, w->key, c->id, row.values, mac, err);
+    if (rc != SCK_OK)
+        return rc;
+    params[0] = wrapped;
+    params[1] = mac_value(mac, sizeof mac);
+    size_t n = put_params(t, &row, true, params, 2);
     params[n++] = mac_value(before, sizeof before);
     return run_on_one(c, db, w->table, SCK_VERB_SWAP, params, n, err);
 }
@@ -221,7 +246,7 @@ sck_catalog_swap(struct sck_catalog *c, enum sck_table table, const void *before
                  struct sck_err *err)
 {
     struct write w = {.table = table, .unchanged = record, .before = before};
-    return write_row(c, update_work, &w, err);
+    return write_row(c, swap_work, &w, err);
 }
 
 enum sck_code

@@ -69,13 +69,14 @@ put_insert(const struct sck_table_desc *t, struct sck_buf *sql)
         sck_buf_printf(sql, " RETURNING %s", given);
 }
 
+/* A swap sets the wrapped DEK alone, so that no index has to be written. */
 static void
 put_update(const struct sck_table_desc *t, bool swap, struct sck_buf *sql)
 {
     unsigned param = 1;
     sck_buf_printf(sql, "UPDATE %s SET ", t->name);
     for (size_t i = 0; i < t->count; i++) {
-        if (!is_key(&t->columns[i]))
+        if (swap ? (t->columns[i].flags & SCK_COLUMN_WRAPPED) != 0 : !is_key(&t->columns[i]))
             sck_buf_printf(sql, "%s = $%u, ", t->columns[i].name, param++);
     }
     sck_buf_printf(sql, "mac = $%u", param++);

@@ -12,7 +12,7 @@ enum sck_table_verb {
     SCK_VERB_INSERT,    /* values of all columns but given ones, mac; returns the given column if there is one */
     SCK_VERB_SET_MAC,   /* mac, key columns */
     SCK_VERB_UPDATE,    /* values of all columns but key columns, mac, key columns */
-    SCK_VERB_SWAP,      /* as UPDATE, and the mac the row must have */
+    SCK_VERB_SWAP,      /* the wrapped DEK, mac, key columns, and the mac the row must have */
     SCK_VERB_DELETE,    /* key columns */
     SCK_VERB_COUNT,     /* returns one integer */
     SCK_VERB_FIRST,     /* returns the first page of all rows: all columns, mac */

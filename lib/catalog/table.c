@@ -61,7 +61,7 @@ static const struct sck_column versions[] = {
     COLUMN(sck_version_rec, record_id, "record_id", BYTES, SCK_COLUMN_PUBLIC),
     COLUMN(sck_version_rec, spki, "spki", BUF, SCK_COLUMN_PUBLIC),
     COLUMN(sck_version_rec, sealed, "sealed", BUF, 0),
-    COLUMN(sck_version_rec, wrapped_dek, "wrapped_dek", BUF, 0),
+    COLUMN(sck_version_rec, wrapped_dek, "wrapped_dek", BUF, SCK_COLUMN_WRAPPED),
     COLUMN(sck_version_rec, gcm_reserved, "gcm_reserved", I64, 0),
     COLUMN(sck_version_rec, signature, "signature", BUF, SCK_COLUMN_SIGNATURE),
 };
@@ -94,7 +94,7 @@ static const struct sck_column files[] = {
     COLUMN(sck_file_rec, dek_id, "dek_id", BYTES, 0),
     COLUMN(sck_file_rec, owner_id, "owner_id", I64, 0),
     COLUMN(sck_file_rec, state, "state", U32, 0),
-    COLUMN(sck_file_rec, wrapped_dek, "wrapped_dek", BUF, 0),
+    COLUMN(sck_file_rec, wrapped_dek, "wrapped_dek", BUF, SCK_COLUMN_WRAPPED),
     COLUMN(sck_file_rec, header_tag, "header_tag", BYTES, 0),
     COLUMN(sck_file_rec, size, "size", I64, 0),
     COLUMN(sck_file_rec, path, "path", BUF, 0),

@@ -27,6 +27,7 @@ enum {
     SCK_COLUMN_GIVEN = 2,       /* the database gives its value at insertion */
     SCK_COLUMN_PUBLIC = 4,      /* may be read without a login; covered by `signature` */
     SCK_COLUMN_SIGNATURE = 8,   /* the signature over the public columns */
+    SCK_COLUMN_WRAPPED = 32,    /* a wrapped DEK, which sck_catalog_swap() replaces */
     SCK_COLUMN_LATER = 16       /* a number that a later schema brought: 0 in older rows, whose MAC does not cover it */
 };
 

@@ -24,7 +24,7 @@ static const struct {
 } rows[] = {{"sign", bench_sign},     {"token-calls", bench_calls}, {"lookup", bench_lookup},
             {"start", bench_start},   {"create-key", bench_create}, {"cold-use", bench_cold},
             {"coalesce", bench_coalesce}, {"file", bench_file},    {"vault-wrap", bench_vault},
-            {"outage", bench_outage}};
+            {"outage", bench_outage}, {"rewrap", bench_rewrap}};
 
 void
 bench_die(const char *what, const char *why)

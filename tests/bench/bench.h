@@ -77,6 +77,7 @@ void bench_coalesce(void);
 void bench_file(void);
 void bench_vault(void);
 void bench_outage(void);
+void bench_rewrap(void);
 /* What `bench --first-find DIR URI` does. */
 int bench_first_find(const char *dir, const char *uri);
 /* Run `fn` in a child, for what one process can do once; it fills `out`. */

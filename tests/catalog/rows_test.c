@@ -328,8 +328,12 @@ swaps_what_is_unchanged(void **state)
     struct sck_version_rec before = {.key = {1}, .version = 2, .state = SCK_VERSION_ACTIVE};
     struct sck_version_rec after = before;
     struct sck_version_rec third = before;
+    sck_buf_init(&after.wrapped_dek, 64);
+    sck_buf_init(&third.wrapped_dek, 64);
     struct sck_version_rec read = {.key = {1}, .version = 2};
-    after.gcm_reserved = 10;
+    sck_buf_put_str(&after.wrapped_dek, "after");
+    sck_buf_put_str(&third.wrapped_dek, "third");
+    /* It is the wrapped DEK that is replaced, and nothing else. */
     third.gcm_reserved = 20;
     assert_code(sck_catalog_swap(p->catalog, SCK_TABLE_VERSIONS, &before, &after, &err), SCK_E_NOT_FOUND, &err);
     assert_string_equal(err.message, "the catalog has no such row in versions");
@@ -341,10 +345,20 @@ swaps_what_is_unchanged(void **state)
     assert_ok(sck_catalog_swap(p->catalog, SCK_TABLE_VERSIONS, &after, &after, &err), &err);
     assert_ok(sck_catalog_commit(p->catalog, &err), &err);
     assert_ok(sck_catalog_get(p->catalog, SCK_BY_VERSION, &read, &err), &err);
-    assert_int_equal(read.gcm_reserved, 10);
+    assert_true(records_equal(SCK_TABLE_VERSIONS, &read, &after));
+    assert_ok(sck_catalog_swap(p->catalog, SCK_TABLE_VERSIONS, &read, &third, &err), &err);
+    assert_ok(sck_catalog_get(p->catalog, SCK_BY_VERSION, &read, &err), &err);
+    assert_string_equal(sck_buf_str(&read.wrapped_dek), "third");
+    assert_int_equal(read.gcm_reserved, 0);
     sck_record_clear(SCK_TABLE_VERSIONS, &read);
-    assert_ok(sck_catalog_delete(p->catalog, SCK_TABLE_VERSIONS, &after, &err), &err);
     assert_code(sck_catalog_swap(p->catalog, SCK_TABLE_VERSIONS, &after, &third, &err), SCK_E_NOT_FOUND, &err);
+    assert_ok(sck_catalog_delete(p->catalog, SCK_TABLE_VERSIONS, &after, &err), &err);
+    assert_code(sck_catalog_swap(p->catalog, SCK_TABLE_VERSIONS, &third, &after, &err), SCK_E_NOT_FOUND, &err);
+    struct sck_owner_rec owner = {.id = 1};
+    assert_code(sck_catalog_swap(p->catalog, SCK_TABLE_OWNERS, &owner, &owner, &err), SCK_E_INTERNAL, &err);
+    assert_string_equal(err.message, "rows of owners have no wrapped DEK");
+    sck_record_clear(SCK_TABLE_VERSIONS, &after);
+    sck_record_clear(SCK_TABLE_VERSIONS, &third);
 }
 
 int
