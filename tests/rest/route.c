@@ -73,7 +73,7 @@ the_daemons_table_is_whole(void **state)
     size_t count;
     const struct sck_route *routes = sck_routes(&count);
     (void)state;
-    assert_int_equal(count, 6);
+    assert_int_equal(count, 7);
     for (size_t i = 0; i < count; i++) {
         char allow[SCK_ALLOW_MAX];
         assert_non_null(routes[i].handler);
