@@ -9,6 +9,7 @@
 #include "lib/core/uuid.h"
 
 #include <ctype.h>
+#include <strings.h>
 
 static void
 plain_name(const char *id, char out[SCK_KEK_NAME_MAX + 1])
@@ -382,11 +383,82 @@ algorithms_and_usages(void **state)
     assert_string_equal(sck_family_name((enum sck_family)0), "unknown");
 }
 
+enum { MANY = 200000, SHORT_ID = 15, NAME_ROOM = SCK_KEK_NAME_MAX + 1 };
+
+static int
+compare_ids(const void *a, const void *b)
+{
+    return memcmp(a, b, SHORT_ID + 1);
+}
+
+static int
+compare_without_case(const void *a, const void *b)
+{
+    return strcasecmp(a, b);
+}
+
+/* Vault's and OpenBao's rule, \w(([\w-.]+)?\w)?, and Azure's, [0-9a-zA-Z-]{1,127}, both at once. */
+static bool
+is_legal_at_both(const char *name)
+{
+    size_t len = strlen(name);
+    return len >= 1 && len <= 127 && strspn(name, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-") == len &&
+           name[0] != '-' && name[len - 1] != '-';
+}
+
+/* Short ids of bytes that naive namings mix up; keyed and plain names, compared as a keeper does that ignores case. */
+static void
+two_hundred_thousand_ids_have_names_of_their_own(void **state)
+{
+    (void)state;
+    static const char nasty[] = "aAbB01.@_-%/ ;=:+?#\\~\xc3\xbc\xa9\x7f\n";
+    static const uint8_t key[32] = {3};
+    struct prop p;
+    prop_init(&p, "many KEK names");
+    uint8_t(*ids)[SHORT_ID + 1] = calloc(MANY, sizeof *ids);
+    char(*names)[NAME_ROOM] = calloc(2 * (size_t)MANY, sizeof *names);
+    assert_non_null(ids);
+    assert_non_null(names);
+    size_t made = 0;
+    while (made < MANY) {
+        for (; made < MANY; made++) {
+            ids[made][0] = (uint8_t)(1 + prop_below(&p, SHORT_ID));
+            for (size_t i = 1; i <= SHORT_ID; i++)
+                ids[made][i] = i <= ids[made][0] ? (uint8_t)nasty[prop_below(&p, sizeof nasty)] : 0;
+        }
+        qsort(ids, MANY, sizeof *ids, compare_ids);
+        /* The same ones once more are made anew. */
+        made = 1;
+        for (size_t i = 1; i < MANY; i++) {
+            if (compare_ids(ids[made - 1], ids[i]) != 0)
+                memmove(ids[made++], ids[i], sizeof *ids);
+        }
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        uint8_t mac[32];
+        struct sck_buf input;
+        sck_buf_init(&input, 512);
+        sck_kek_name_input(SCK_OWNER_SUBJECT, 1, ids[i] + 1, ids[i][0], &input);
+        EXPECT_OK(sck_hmac_sha256(key, sizeof key, input.data, input.len, mac, &err));
+        EXPECT_OK(sck_kek_name_keyed("sk", mac, names[2 * i], &err));
+        EXPECT_OK(sck_kek_name_plain("sk", SCK_OWNER_SUBJECT, 1, ids[i] + 1, ids[i][0], names[2 * i + 1], &err));
+        assert_true(is_legal_at_both(names[2 * i]));
+        assert_true(is_legal_at_both(names[2 * i + 1]));
+        sck_buf_clear(&input);
+    }
+    qsort(names, 2 * (size_t)MANY, sizeof *names, compare_without_case);
+    for (size_t i = 1; i < 2 * (size_t)MANY; i++)
+        assert_int_not_equal(strcasecmp(names[i - 1], names[i]), 0);
+    free(ids);
+    free(names);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kek_names_do_not_collide),
+        cmocka_unit_test(two_hundred_thousand_ids_have_names_of_their_own),
         cmocka_unit_test(kek_name_forms),
         cmocka_unit_test(bad_kek_names_are_refused),
         cmocka_unit_test(mac_inputs_do_not_collide),
