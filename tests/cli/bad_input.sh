@@ -234,7 +234,7 @@ bad_catalog() {
   cp d/catalog.db good.db
   sqlite3 d/catalog.db 'PRAGMA user_version = 99'
   refuses "a catalog of a newer schema" 10 \
-    "catalog DIR/d/catalog.db has schema 99 but this program knows schemas up to 1 only: use a newer Scopekey" \
+    "catalog DIR/d/catalog.db has schema 99 but this program knows schemas up to 3 only: use a newer Scopekey" \
     scopekey key list
   restore_catalog
   # Every column of every row of every table, changed by hand.
