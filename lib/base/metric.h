@@ -21,8 +21,8 @@ struct sck_metric;
  * The series `name` with `labels`, made at the first call; never NULL, never freed.  Keep the pointer where it is used
  * often: finding it compares names.
  * name: "scopekey_" and [a-z0-9_], at most 64 bytes; it ends in "_total" when it is a counter, in "_seconds" when it is
- * a histogram, and in neither "_total" nor "_bucket", "_sum", "_count" when it is a gauge.  help: one line, the first call's is
- * kept.  labels: `op="wrap",outcome="ok"`, or "" for none; each name [a-z_][a-z0-9_]*, once, not "le"; values printable
+ * a histogram, and in neither "_total" nor "_bucket", "_sum", "_count" when it is a gauge.  help: one line, the first
+ * call's is kept.  labels: `op="wrap",outcome="ok"`, or "" for none; each name [a-z_][a-z0-9_]*, once, not "le"; values printable
  * ASCII without quote and backslash; at most 200 bytes.  The order of labels is part of the identity.
  * One name has one type: asking for another one is refused.
  */

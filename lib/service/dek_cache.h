@@ -8,7 +8,7 @@
 
 #include "lib/service/engine.h"
 
-/* What names a DEK: SHA-256 over the wrapped DEK (keeper, generation, KEK version, blob) and the hash of its context. */
+/* Names a DEK: SHA-256 over the wrapped DEK (keeper, generation, KEK version, blob) and the hash of its context. */
 struct sck_dek_id {
     uint8_t hash[SCK_SHA256_LEN];
 };
@@ -30,8 +30,8 @@ void sck_dek_cache_unlock(struct sck_dek_cache *cache);
 void sck_dek_cache_unlock_in_child(struct sck_dek_cache *cache);
 
 /*
- * A copy of a kept DEK: SCK_OK with *dek, or NULL when there is none.  SCK_E_ERASED: its owner was erased since, and the
- * DEK is wiped.
+ * A copy of a kept DEK: SCK_OK with *dek, or NULL when there is none.  SCK_E_ERASED: its owner was erased since, and
+ * the DEK is wiped.
  */
 SCK_MUST_CHECK enum sck_code sck_dek_cache_get(struct sck_dek_cache *cache, const struct sck_dek_id *id,
                                                struct sck_secret **dek, struct sck_err *err);

@@ -422,7 +422,8 @@ sck_dek_flight_go(struct sck_engine *engine, struct sck_dek_wait *wait)
     bool owed = false;
     pthread_mutex_lock(lock);
     bool cancelled = wait->cancelled != NULL && atomic_load(wait->cancelled);
-    if (async && !wait->over && wait->flight != NULL && (cancelled || is_late(wait, sck_monotonic_us(engine->clock)))) {
+    if (async && !wait->over && wait->flight != NULL &&
+        (cancelled || is_late(wait, sck_monotonic_us(engine->clock)))) {
         leave(engine, wait, cancelled ? SCK_E_CANCELLED : SCK_E_CONNECT, &left);
         owed = left.successor != NULL && unpark(engine, left.successor);
     }

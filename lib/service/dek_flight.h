@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside lib/service: calls of a keeper that may be asynchronous, and unwraps that several requests share: any number of
- * them for one DEK cost one call.  All behind the lock of the DEK cache.
+ * Inside lib/service: calls of a keeper that may be asynchronous, and unwraps that several requests share: any number
+ * of them for one DEK cost one call.  All behind the lock of the DEK cache.
  */
 #ifndef SCK_SERVICE_DEK_FLIGHT_H
 #define SCK_SERVICE_DEK_FLIGHT_H
@@ -20,7 +20,8 @@ struct sck_dek_call {
     struct sck_secret *payload;         /* wrap: owned */
     struct sck_keeper_item item;
     struct sck_keeper_work work;
-    void (*done)(struct sck_dek_call *call);    /* on any thread, which it must not block; once each time it was begun */
+    /* On any thread, which it must not block; once each time it was begun. */
+    void (*done)(struct sck_dek_call *call);
     void *arg;
     bool submitted;                     /* the keeper has it */
     bool over;
@@ -38,10 +39,10 @@ void sck_dek_call_begin(struct sck_dek_call *call, bool async, int64_t deadline_
 /* Ask the keeper to stop, if it has it. */
 void sck_dek_call_cancel(struct sck_dek_call *call);
 
-/* A request that shares an unwrap.  In the caller's memory until it is over; zero-fill, then fill in the upper half. */
+/* Shares an unwrap.  In the caller's memory until it is over; zero-fill, then fill in the upper half. */
 struct sck_dek_wait {
     int64_t deadline_us;                /* monotonic; 0 none */
-    /* NULL: the caller blocks in sck_dek_flight_go().  Else called on any thread, without a lock, when it is to go on. */
+    /* NULL: the caller blocks in sck_dek_flight_go().  Else called on any thread, without a lock: it is to go on. */
     void (*wake)(struct sck_dek_wait *wait);
     atomic_bool *cancelled;             /* or NULL: looked at before it begins to wait */
     struct sck_dek_flight *flight;      /* while it waits */

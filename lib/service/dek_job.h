@@ -20,18 +20,18 @@ struct sck_dek_work;
 /*
  * Start with sck_dek_job_init() and fill in the upper half; then sck_dek_job_step() until it is over.
  * Codes: SCK_E_CONTEXT (the context is of another subject, purpose, environment or generation, or not the one of this
- * wrapped DEK), SCK_E_AUTHENTIC (the wrapped DEK is malformed, altered or of another KEK), SCK_E_NOT_FOUND, SCK_E_ERASED,
- * SCK_E_DENIED, SCK_E_CREDENTIAL, SCK_E_CONNECT (also: out of time), SCK_E_CANCELLED, SCK_E_TOKEN, ...
+ * wrapped DEK), SCK_E_AUTHENTIC (the wrapped DEK is malformed, altered or of another KEK), SCK_E_NOT_FOUND,
+ * SCK_E_ERASED, SCK_E_DENIED, SCK_E_CREDENTIAL, SCK_E_CONNECT (also: out of time), SCK_E_CANCELLED, SCK_E_TOKEN, ...
  */
 struct sck_dek_job {
     enum sck_dek_what what;
     struct sck_service *service;        /* borrowed */
-    /* The subject's scope and callers' pairs (make; the rest is filled in), or the whole context (the others). Owned. */
+    /* Callers' pairs (make; the rest is filled in), or the whole context (the others).  Owned. */
     struct sck_context ctx;
     struct sck_scope subject;           /* who the caller says it is for */
     struct sck_buf wrapped;             /* in: open and rewrap; out: make and rewrap.  Owned */
     int64_t deadline_us;                /* by the monotonic clock; 0: the keeper's own */
-    /* NULL: steps block until it is over.  Else called on any thread, which it must not block: step again, elsewhere. */
+    /* NULL: steps block until it is over.  Else called on any thread, not to be blocked: step again, elsewhere. */
     void (*wake)(struct sck_dek_job *job);
     void *arg;
     /* Out, once it is over. */
@@ -47,8 +47,8 @@ SCK_MUST_CHECK enum sck_code sck_dek_job_init(struct sck_dek_job *job, enum sck_
 /* Not while it is under way.  Safe on a zeroed struct. */
 void sck_dek_job_clear(struct sck_dek_job *job);
 /*
- * Go on, on a thread that may block for local work.  True when it is over; false when `wake` will be called: the job may
- * be touched by another thread, and be over, before this returns.
+ * Go on, on a thread that may block for local work.  True when it is over; false when `wake` will be called: the job
+ * may be touched by another thread, and be over, before this returns.
  */
 bool sck_dek_job_step(struct sck_dek_job *job);
 /* From any thread, while it is not over: end soon, with SCK_E_CANCELLED unless it was too late. */

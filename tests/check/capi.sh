@@ -36,4 +36,10 @@ done < <(awk '/^\.Ft / { type = $0; sub(/^\.Ft "?/, "", type); sub(/"$/, "", typ
   /^\.Fa "/ && name != "" { a = $0; sub(/^\.Fa "/, "", a); sub(/"$/, "", a); args = args (args == "" ? "" : ", ") a }
   /^\.Fc/ { sep = substr(type, length(type)) == "*" ? "" : " "; print name "\t" type sep name "(" args ");"; name = "" }' man/*.3)
 pass "prototypes were compared"
+
+# Every series that the code makes is in docs/metrics.md, and no other.
+empty "the metrics in the code are those of docs/metrics.md" "$(comm -3 \
+  <(grep -rhoE '"scopekey_[a-z0-9_]+"' lib vault rest --include='*.c' | tr -d '"' | sort -u |
+    grep -vxFf <(printf '%s\nscopekey_keeper_plugin\nscopekey_pkcs11_marker\n' "$header")) \
+  <(grep -oE '^\| .scopekey_[a-z0-9_]+.' docs/metrics.md | tr -cd 'a-z0-9_\n' | sort -u))"
 tap_end
