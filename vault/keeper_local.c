@@ -57,29 +57,37 @@ sck_local_root_get(struct sck_local *k, const json_t *doc, struct sck_secret **r
     return SCK_OK;
 }
 
-/* The file as it is now: a reference, so that nobody's reading changes under him. */
+/* jansson looks at a count of references before it changes it atomically, so counts are changed under the lock alone. */
+static void
+let_go(struct sck_local *k, json_t *doc)
+{
+    sck_forklock_take(&k->lock);
+    json_decref(doc);
+    sck_forklock_give(&k->lock);
+}
+
+/* The file as it is now: a reference for let_go(), so that nobody's reading changes under him. */
 static enum sck_code
 current(struct sck_local *k, json_t **doc, struct sck_err *err)
 {
-    json_t *fresh = NULL, *old = NULL;
+    json_t *fresh = NULL;
     sck_forklock_take(&k->lock);
     *doc = json_incref(k->doc);
     struct sck_local_stamp stamp = k->stamp;
     sck_forklock_give(&k->lock);
     enum sck_code rc = sck_local_store_read(&k->store, &stamp, &fresh, err);
-    if (rc != SCK_OK || fresh != NULL) {
-        json_decref(*doc);
-        *doc = fresh;
-    }
-    if (rc != SCK_OK || fresh == NULL)
+    if (rc == SCK_OK && fresh == NULL)
         return rc;
     sck_forklock_take(&k->lock);
-    old = k->doc;
-    k->doc = json_incref(fresh);
-    k->stamp = stamp;
+    json_decref(*doc);
+    *doc = fresh;
+    if (rc == SCK_OK) {
+        json_decref(k->doc);
+        k->doc = json_incref(fresh);
+        k->stamp = stamp;
+    }
     sck_forklock_give(&k->lock);
-    json_decref(old);
-    return SCK_OK;
+    return rc;
 }
 
 /* Look an entry up; `version` 0 is the newest. */
@@ -155,7 +163,7 @@ local_wrap(struct sck_keeper *keeper, const struct sck_kek *kek, const struct sc
     if (rc == SCK_OK)
         *version = entry.version;
     sck_secret_free(&key);
-    json_decref(doc);
+    let_go(k, doc);
     return rc;
 }
 
@@ -185,7 +193,7 @@ local_unwrap(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t vers
     if (rc != SCK_OK)
         sck_secret_free(payload);
     sck_secret_free(&key);
-    json_decref(doc);
+    let_go(k, doc);
     return rc;
 }
 
@@ -223,7 +231,7 @@ begin(struct sck_local *k, struct sck_local_edit *edit, struct sck_err *err)
     if (rc == SCK_OK)
         rc = sck_local_root_get(k, doc, &root, err);
     sck_secret_free(&root);
-    json_decref(doc);
+    let_go(k, doc);
     return rc == SCK_OK ? sck_local_edit_begin(&k->store, edit, err) : rc;
 }
 
@@ -284,13 +292,14 @@ local_rotate(struct sck_keeper *keeper, const struct sck_kek *kek, struct sck_ke
 static enum sck_code
 local_newest(struct sck_keeper *keeper, const struct sck_kek *kek, uint32_t *version, struct sck_err *err)
 {
+    struct sck_local *k = sck_local_of(keeper);
     struct sck_local_entry entry = {0};
     json_t *doc = NULL;
-    enum sck_code rc = current(sck_local_of(keeper), &doc, err);
+    enum sck_code rc = current(k, &doc, err);
     if (rc == SCK_OK)
         rc = find(doc, kek, 0, &entry, err);
     *version = rc == SCK_OK ? entry.newest : 0;
-    json_decref(doc);
+    let_go(k, doc);
     return rc;
 }
 
@@ -414,7 +423,7 @@ local_probe(struct sck_keeper *keeper, void (*report)(void *arg, const char *wha
         report(arg, line, NULL);
         report(arg, "keeper local: for development alone (production_safe: false)", NULL);
     }
-    json_decref(doc);
+    let_go(k, doc);
     return rc;
 }
 
@@ -428,7 +437,7 @@ local_status(struct sck_keeper *keeper, struct sck_keeper_status *out, struct sc
     if (rc == SCK_OK)
         (void)snprintf(out->version, sizeof out->version, "format %lld",
                        (long long)json_integer_value(json_object_get(json_object_get(doc, "scopekey.store"), "format")));
-    json_decref(doc);
+    let_go(k, doc);
     return rc;
 }
 
@@ -515,6 +524,6 @@ sck_keeper_local_prepare(struct sck_keeper *keeper, struct sck_err *err)
             rc = sck_local_store_create(&k->store, doc, err);
     }
     sck_secret_free(&root);
-    json_decref(doc);
+    let_go(k, doc);
     return rc;
 }
