@@ -42,12 +42,9 @@ look_at_token(struct sck_vault *v, struct sck_credential *token, int64_t *ttl_s,
     return rc;
 }
 
-enum sck_code
-sck_transit_status(struct sck_keeper *keeper, struct sck_keeper_status *out, struct sck_err *err)
+static enum sck_code
+look_at_all(struct sck_vault *v, struct sck_keeper_status *out, struct sck_err *err)
 {
-    struct sck_vault *v = sck_vault_of(keeper);
-    (void)snprintf(out->where, sizeof out->where, "%s, mount %s%s%s", v->url, v->mount,
-                   v->name_space[0] != '\0' ? ", namespace " : "", v->name_space);
     enum sck_code rc = look_at_server(v, out, err);
     if (rc == SCK_OK && out->sealed == 1)
         return sck_fail(err, SCK_E_CONNECT, "keeper vault at %s: the server is sealed: unseal it", v->url);
@@ -55,5 +52,18 @@ sck_transit_status(struct sck_keeper *keeper, struct sck_keeper_status *out, str
         rc = look_at_token(v, &v->data, &out->token_ttl_s, err);
     if (rc == SCK_OK && v->admin.usable)
         rc = look_at_token(v, &v->admin, &out->admin_ttl_s, err);
+    return rc;
+}
+
+enum sck_code
+sck_transit_status(struct sck_keeper *keeper, struct sck_keeper_status *out, struct sck_err *err)
+{
+    static const char *const states[] = {
+        [SCK_BREAKER_CLOSED] = "closed", [SCK_BREAKER_OPEN] = "open", [SCK_BREAKER_HALF_OPEN] = "half-open"};
+    struct sck_vault *v = sck_vault_of(keeper);
+    (void)snprintf(out->where, sizeof out->where, "%s, mount %s%s%s", v->url, v->mount,
+                   v->name_space[0] != '\0' ? ", namespace " : "", v->name_space);
+    enum sck_code rc = look_at_all(v, out, err);
+    (void)snprintf(out->breaker, sizeof out->breaker, "%s", states[sck_breaker_state(&v->remote.breaker)]);
     return rc;
 }
