@@ -147,7 +147,9 @@ void sck_call_clear(struct sck_call *call);
 /* ---- driven by this thread ---- */
 void sck_call_run(struct sck_call *call);
 
-/* ---- what became of it ---- */
+/* ---- what became of it (answer.c) ---- */
+/* The line of one attempt that took `took_us`; `again`: it is made again. */
+void sck_call_log(const struct sck_call *call, const struct sck_triage *row, unsigned op, int64_t took_us, bool again);
 /* Record a bad verdict and return its code; never SCK_OK.  `kek` as in struct sck_call. */
 enum sck_code sck_answer_refused(const struct sck_remote *remote, unsigned op, const char *kek,
                                  const struct sck_answer *answer, struct sck_err *err);

@@ -45,6 +45,23 @@ SCK_MUST_CHECK enum sck_code sck_transit_read(const struct sck_transit *t, const
 SCK_MUST_CHECK enum sck_code sck_transit_allow_deletion(const struct sck_transit *t, bool *missing,
                                                         struct sck_err *err);
 
+/* ---- DEKs on the wire (result.c) ---- */
+/* "vault:v<version>:<base64>" as transit writes it; 0 when it is none. */
+uint32_t sck_transit_blob_version(const char *blob, size_t len);
+/*
+ * {"plaintext":"..."} or {"ciphertext":"..."} for one item, {"batch_input":[...]} for more.  Those of the `count` whose
+ * code is not SCK_OK are left out; `asked` is how many are not.  SCK_E_MEMORY.
+ */
+SCK_MUST_CHECK enum sck_code sck_transit_write(const struct sck_keeper_item *items, size_t count, size_t asked, bool wraps,
+                                               struct sck_secret **body, struct sck_err *err);
+/*
+ * What came for one item: into its `out` and `version`, or its `opened`.  `url` answered.  SCK_E_AUTHENTIC and others
+ * as the server says of the item; SCK_E_CONFIG for what is no result.
+ */
+SCK_MUST_CHECK enum sck_code sck_transit_take(const struct sck_vault *v, const struct sck_vault_call *call,
+                                              const char *url, struct sck_json object, struct sck_keeper_item *item,
+                                              struct sck_err *err);
+
 /* struct sck_keeper_ops */
 enum sck_code sck_transit_create(struct sck_keeper *keeper, const char *name, uint32_t generation,
                                  struct sck_kek_made *made, struct sck_err *err);

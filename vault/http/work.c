@@ -5,18 +5,12 @@
  */
 #include "vault/http/transit.h"
 
-#include "lib/base/text.h"
-
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Base64 of a payload has no padding: 72 is a multiple of 3. */
-enum { PAYLOAD_B64 = SCK_PAYLOAD_LEN / 3 * 4 };
 /* Bytes of one result in a batch, its names and all. */
 enum { RESULT_MAX = 256 };
-static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /* Work under way. */
 struct course {
@@ -38,37 +32,14 @@ struct course {
 /* What each kind of work is at the server. */
 static const struct kind {
     enum sck_vault_op op;
-    const char *path, *field;
+    const char *path;
 } kinds[] = {
-    [SCK_KEEPER_WRAP] = {SCK_OP_ENCRYPT, "encrypt", "plaintext"},
-    [SCK_KEEPER_UNWRAP] = {SCK_OP_DECRYPT, "decrypt", "ciphertext"},
-    [SCK_KEEPER_REWRAP] = {SCK_OP_REWRAP, "rewrap", "ciphertext"},
+    [SCK_KEEPER_WRAP] = {SCK_OP_ENCRYPT, "encrypt"},
+    [SCK_KEEPER_UNWRAP] = {SCK_OP_DECRYPT, "decrypt"},
+    [SCK_KEEPER_REWRAP] = {SCK_OP_REWRAP, "rewrap"},
 };
 
 /* ---- items ---- */
-
-/* "vault:v<version>:<base64>" as transit writes it; 0 when it is none. */
-static uint32_t
-blob_version(const char *blob, size_t len)
-{
-    uint64_t version = 0;
-    static const char head[] = "vault:v";
-    if (len > SCK_KEEPER_BLOB_MAX || len < sizeof head || memcmp(blob, head, sizeof head - 1) != 0)
-        return 0;
-    const char *number = blob + sizeof head - 1;
-    const char *colon = memchr(number, ':', len - (sizeof head - 1));
-    if (colon == NULL || !sck_u64_parse(number, (size_t)(colon - number), UINT32_MAX, &version))
-        return 0;
-    size_t body = len - (size_t)(colon + 1 - blob);
-    const char *p = colon + 1;
-    while (body > 0 && p[body - 1] == '=')
-        body--;
-    for (size_t i = 0; i < body; i++) {
-        if (p[i] == '\0' || strchr(base64_digits, p[i]) == NULL)
-            return 0;
-    }
-    return body > 0 ? (uint32_t)version : 0;
-}
 
 /* The first bad item in order says what is wrong with the work. */
 static void
@@ -106,67 +77,13 @@ check_item(const struct course *c, struct sck_keeper_item *item, struct sck_err 
                    : sck_fail(err, SCK_E_USAGE, "keeper vault: a payload has %d bytes, not %zu", SCK_PAYLOAD_LEN,
                               item->payload->len);
     }
-    if (version == 0 || blob_version((const char *)item->blob.data, item->blob.len) != version)
+    if (version == 0 || sck_transit_blob_version((const char *)item->blob.data, item->blob.len) != version)
         return sck_fail(err, SCK_E_AUTHENTIC, "keeper vault: this is no ciphertext of transit under version %u",
                         (unsigned)version);
     return SCK_OK;
 }
 
 /* ---- requests ---- */
-
-struct writer {
-    uint8_t *at;
-};
-
-static void
-put(struct writer *w, const void *data, size_t len)
-{
-    memcpy(w->at, data, len);
-    w->at += len;
-}
-
-static void
-put_item(struct writer *w, const struct kind *kind, const struct sck_keeper_item *item)
-{
-    put(w, "{\"", 2);
-    put(w, kind->field, strlen(kind->field));
-    put(w, "\":\"", 3);
-    if (kind->op == SCK_OP_ENCRYPT)
-        w->at += EVP_EncodeBlock(w->at, item->payload->data, (int)item->payload->len);
-    else
-        put(w, item->blob.data, item->blob.len);
-    put(w, "\"}", 2);
-}
-
-/* {"plaintext":"..."} for one item, {"batch_input":[{"plaintext":"..."},...]} for more. */
-static enum sck_code
-write_body(struct course *c, struct sck_err *err)
-{
-    static const char head[] = "{\"batch_input\":[", tail[] = "]}";
-    const struct kind *kind = &kinds[c->work->what];
-    size_t room = sizeof head + sizeof tail;
-    for (size_t i = c->at; i < c->end; i++) {
-        const struct sck_keeper_item *item = &c->work->items[i];
-        room += strlen(kind->field) + 9 + (kind->op == SCK_OP_ENCRYPT ? PAYLOAD_B64 : item->blob.len);
-    }
-    enum sck_code rc = sck_secret_new(room, &c->body, err);
-    if (rc != SCK_OK)
-        return rc;
-    struct writer w = {c->body->data};
-    if (c->asked > 1)
-        put(&w, head, sizeof head - 1);
-    for (size_t i = c->at, n = 0; i < c->end; i++) {
-        if (c->work->items[i].code != SCK_OK)
-            continue;
-        if (n++ > 0)
-            put(&w, ",", 1);
-        put_item(&w, kind, &c->work->items[i]);
-    }
-    if (c->asked > 1)
-        put(&w, tail, sizeof tail - 1);
-    c->body->len = (size_t)(w.at - c->body->data);
-    return SCK_OK;
-}
 
 static void
 clear_request(struct course *c)
@@ -191,7 +108,8 @@ next_request(struct course *c)
     }
     if (c->asked == 0)
         return false;
-    enum sck_code rc = write_body(c, &err);
+    enum sck_code rc = sck_transit_write(work->items + c->at, c->end - c->at, c->asked, work->what == SCK_KEEPER_WRAP,
+                                         &c->body, &err);
     if (rc != SCK_OK) {
         rest_failed(c, c->at, rc, &err);
         return false;
@@ -207,102 +125,6 @@ next_request(struct course *c)
 }
 
 /* ---- answers ---- */
-
-/* Base64 of nonce[12], ciphertext and tag[16] (aes256-gcm96): a cut one would be found out only when it is needed. */
-static bool
-is_of_payload(struct sck_json ciphertext)
-{
-    enum { SEALED_LEN = 12 + SCK_PAYLOAD_LEN + 16, SEALED_B64 = (SEALED_LEN + 2) / 3 * 4, PADDING = 2 };
-    size_t head = 0, len = ciphertext.len;
-    const char *text = ciphertext.at;
-    for (unsigned colons = 0; head < len && colons < 2; head++)
-        colons += text[head] == ':';
-    return len - head == SEALED_B64 && memcmp(text + len - PADDING, "==", PADDING) == 0 && text[len - PADDING - 1] != '=';
-}
-
-/* What a result may hold. */
-struct result {
-    struct sck_json error, plaintext, ciphertext, key_version;
-};
-
-/* In one go: a batch has many.  What comes twice is as good as absent. */
-static void
-read_result(struct sck_json object, struct result *out)
-{
-    struct { const char *name; struct sck_json *value; unsigned times; } fields[] = {
-        {"error", &out->error, 0}, {"plaintext", &out->plaintext, 0}, {"ciphertext", &out->ciphertext, 0},
-        {"key_version", &out->key_version, 0}};
-    struct sck_json name, value;
-    memset(out, 0, sizeof *out);
-    for (size_t at = 0; sck_json_member(object, &at, &name, &value);) {
-        for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-            if (sck_json_is(name, fields[i].name))
-                *fields[i].value = fields[i].times++ == 0 ? value : (struct sck_json){SCK_JSON_NONE, NULL, 0};
-        }
-    }
-}
-
-static enum sck_code
-take_ciphertext(const struct sck_vault_call *call, const struct result *result, struct sck_keeper_item *item,
-                struct sck_err *err)
-{
-    struct sck_json ciphertext = result->ciphertext;
-    uint64_t key_version = 0;
-    uint32_t found = ciphertext.kind == SCK_JSON_STRING ? blob_version(ciphertext.at, ciphertext.len) : 0;
-    if (found == 0 || !sck_json_u64(result->key_version, UINT32_MAX, &key_version) ||
-        key_version != found || found < item->version || !is_of_payload(ciphertext))
-        return sck_vault_strange(call, "a ciphertext and its key_version", err);
-    sck_buf_put(&item->out, ciphertext.at, ciphertext.len);
-    enum sck_code rc = sck_buf_check(&item->out, "the wrapped DEK", err);
-    if (rc == SCK_OK)
-        item->version = found;
-    return rc;
-}
-
-/* The base64 of a payload straight into a new secret. */
-static enum sck_code
-take_payload(const struct sck_vault_call *call, const struct result *result, struct sck_keeper_item *item,
-             struct sck_err *err)
-{
-    struct sck_json plaintext = result->plaintext;
-    if (plaintext.kind != SCK_JSON_STRING)
-        return sck_vault_strange(call, "a plaintext", err);
-    enum sck_code rc = sck_secret_new(SCK_PAYLOAD_LEN, &item->opened, err);
-    if (rc != SCK_OK)
-        return rc;
-    /* 96 characters without '=' can only be 72 bytes; EVP_DecodeBlock() refuses all outside the alphabet but space. */
-    bool plain = plaintext.len == PAYLOAD_B64 && memchr(plaintext.at, '=', plaintext.len) == NULL;
-    for (size_t i = 0; plain && i < plaintext.len; i++)
-        plain = (uint8_t)plaintext.at[i] > 0x20;
-    if (plain && EVP_DecodeBlock(item->opened->data, (const unsigned char *)plaintext.at, PAYLOAD_B64) ==
-                     SCK_PAYLOAD_LEN)
-        return SCK_OK;
-    sck_secret_free(&item->opened);
-    return sck_fail(err, SCK_E_AUTHENTIC, "keeper vault, unwrap of KEK %s: what came out is no payload of Scopekey",
-                    call->kek);
-}
-
-static enum sck_code
-take_error(const struct course *c, struct sck_json error, struct sck_err *err)
-{
-    struct sck_answer bad = {.gave_up = "", .attempts = 1};
-    (void)sck_json_text(error, bad.text, sizeof bad.text);
-    bad.row = sck_vault_triage(SCK_NET_ANSWER, 400, c->call.op, bad.text);
-    (void)snprintf(bad.url, sizeof bad.url, "%s", c->ask.call.answer.url);
-    return sck_vault_refused(c->v, &c->call, &bad, err);
-}
-
-/* One result; `error` first, as a failed item has an empty plaintext like a good one. */
-static enum sck_code
-take_result(const struct course *c, struct sck_json object, struct sck_keeper_item *item, struct sck_err *err)
-{
-    struct result result;
-    read_result(object, &result);
-    if (result.error.kind == SCK_JSON_STRING && result.error.len > 0)
-        return take_error(c, result.error, err);
-    return c->work->what == SCK_KEEPER_UNWRAP ? take_payload(&c->call, &result, item, err)
-                                              : take_ciphertext(&c->call, &result, item, err);
-}
 
 /* All that is sent is needed, so a parameter that the server does not know makes the whole answer worthless. */
 static bool
@@ -327,6 +149,12 @@ count_items(struct sck_json array)
     return count;
 }
 
+static enum sck_code
+take(const struct course *c, struct sck_json object, struct sck_keeper_item *item, struct sck_err *err)
+{
+    return sck_transit_take(c->v, &c->call, c->ask.call.answer.url, object, item, err);
+}
+
 static void
 take_results(struct course *c, struct sck_json results)
 {
@@ -339,7 +167,7 @@ take_results(struct course *c, struct sck_json results)
             continue;
         (void)sck_json_next(results, &at, &result);
         sck_err_clear(&err);
-        enum sck_code rc = take_result(c, result, item, &err);
+        enum sck_code rc = take(c, result, item, &err);
         if (rc != SCK_OK)
             item_failed(c, i, rc, &err);
     }
@@ -381,7 +209,7 @@ static void
 take_single(struct course *c, struct sck_json data)
 {
     struct sck_err err = SCK_ERR_INIT;
-    enum sck_code rc = take_result(c, data, &c->work->items[c->at], &err);
+    enum sck_code rc = take(c, data, &c->work->items[c->at], &err);
     if (rc != SCK_OK)
         item_failed(c, c->at, rc, &err);
 }
