@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { BODY_FIRST = 4096 };
+enum { BODY_FIRST = 4096, BUFFER_SMALL = 2048 };
 /* A pooled connection that a server or a firewall forgot hangs; old ones also keep to a node that lost its leadership. */
 enum { IDLE_MAX_S = 30, LIFE_MAX_S = 300, KEEPALIVE_S = 15 };
 
@@ -138,6 +138,9 @@ set_limits(const struct sck_http *http, CURL *easy, const struct sck_http_reques
     int64_t connect_ms = http->connect_timeout_ms < request->timeout_ms ? http->connect_timeout_ms
                                                                         : request->timeout_ms;
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    /* It is wiped each time. */
+    if (request->reply_hint <= BUFFER_SMALL)
+        curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_SMALL);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)IDLE_MAX_S);

@@ -10,7 +10,6 @@
 
 /* Base64 of a payload has no padding: 72 is a multiple of 3. */
 enum { PAYLOAD_B64 = SCK_PAYLOAD_LEN / 3 * 4 };
-static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /* ---- requests ---- */
 
@@ -68,6 +67,12 @@ sck_transit_write(const struct sck_keeper_item *items, size_t count, size_t aske
 
 /* ---- answers ---- */
 
+static bool
+is_base64(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+}
+
 uint32_t
 sck_transit_blob_version(const char *blob, size_t len)
 {
@@ -84,7 +89,7 @@ sck_transit_blob_version(const char *blob, size_t len)
     while (body > 0 && p[body - 1] == '=')
         body--;
     for (size_t i = 0; i < body; i++) {
-        if (p[i] == '\0' || strchr(base64_digits, p[i]) == NULL)
+        if (!is_base64(p[i]))
             return 0;
     }
     return body > 0 ? (uint32_t)version : 0;
