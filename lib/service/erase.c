@@ -88,6 +88,23 @@ reduce_record(struct job *job, struct sck_kek_rec *kek, struct sck_err *err)
     return rc;
 }
 
+/* A node that is behind mostly has only not heard of it yet: it gets a moment before the erasure becomes pending. */
+static enum sck_code
+erase_at(struct sck_engine *engine, struct sck_keeper *keeper, const struct sck_kek *ref, uint32_t version,
+         const struct sck_buf *canary, struct sck_erase_proof *proof, struct sck_err *err)
+{
+    struct sck_err why = SCK_ERR_INIT;
+    enum sck_code rc = SCK_OK;
+    for (int64_t wait_ms = 50;; wait_ms *= 2) {
+        sck_err_clear(&why);
+        rc = keeper->ops->erase(keeper, ref, version, canary->data, canary->len, proof, &why);
+        if (rc != SCK_E_BUSY || wait_ms > 800)
+            break;
+        engine->clock->sleep_ms(engine->clock->arg, wait_ms);
+    }
+    return rc == SCK_OK ? rc : sck_fail(err, rc, "%s", why.message);
+}
+
 /* At its keeper, and verified there.  Again for one that was destroyed by a run that was cut: nothing is taken on trust. */
 static enum sck_code
 destroy_kek(struct job *job, struct sck_kek_rec *kek, struct sck_err *err)
@@ -108,7 +125,7 @@ destroy_kek(struct job *job, struct sck_kek_rec *kek, struct sck_err *err)
     if (rc == SCK_OK && !gone) {
         if (!again)
             sck_kek_canary(keeper, &ref, &canary, &version);
-        rc = keeper->ops->erase(keeper, &ref, version, canary.data, canary.len, &proof, err);
+        rc = erase_at(job->engine, keeper, &ref, version, &canary, &proof, err);
     }
     sck_buf_clear(&canary);
     if (rc == SCK_OK)
@@ -251,6 +268,7 @@ close_grave(struct job *job, struct sck_err *err)
 static enum sck_code
 run(struct job *job, struct sck_buf *receipt, struct sck_err *err)
 {
+    struct sck_err waits = SCK_ERR_INIT;
     enum sck_code rc = bury(job, err);
     if (rc != SCK_OK)
         return rc;
@@ -265,15 +283,18 @@ run(struct job *job, struct sck_buf *receipt, struct sck_err *err)
         return rc;
     sck_ukey_cache_drop(job->engine, job->owner.id);
     say(job, "tombstone %lld set", (long long)job->facts.tomb.seq);
-    rc = destroy_keks(job, err);
-    if (rc != SCK_OK) {
+    rc = destroy_keks(job, &waits);
+    /* Every door says "erased" from now on, also while a keeper is waited for. */
+    enum sck_code rows = remove_keys(job, err);
+    sck_fault_point("erase.keys");
+    if (rows == SCK_OK)
+        rows = remove_files(job, err);
+    if (rows == SCK_OK && rc != SCK_OK) {
+        rc = sck_fail(err, rc, "%s", waits.message);
         sck_err_prefix(err, "the erasure is pending (nothing of it opens any more; the next command or start goes on)");
         return rc;
     }
-    rc = remove_keys(job, err);
-    sck_fault_point("erase.keys");
-    if (rc == SCK_OK)
-        rc = remove_files(job, err);
+    rc = rows;
     /* The receipt is stored before the owner's row goes: until then a crash is resumed and makes it again. */
     if (rc == SCK_OK)
         rc = sck_receipt_make(job->engine, job->catalog, &job->facts, receipt, err);
