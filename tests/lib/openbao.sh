@@ -11,7 +11,7 @@
 #   openbao_step_down                    the active node gives up; it is active again, or a standby that serves, soon after
 #   openbao_raft DIR                     two nodes with raft storage, plain HTTP, unsealed; sets $openbao_url (the first) and
 #                                        ${openbao_raft_urls[1]}, [2]; openbao_raft_stop N, openbao_raft_start N (unsealed again),
-#                                        openbao_step_down, openbao_active (waits until there is an active node)
+#                                        openbao_step_down, openbao_active (waits until it is reached through the first)
 #   openbao_mount PATH [TYPE]            enable an engine (transit) there
 #   openbao_tokens PATH DIR              the two policies for a mount and a token of each: DIR/data.tok, DIR/admin.tok (0600)
 #   openbao_seal | openbao_unseal        the durable server
@@ -196,6 +196,28 @@ HCL
     openbao_stop
   done
   openbao_die "the durable server does not start: $(tail -n 3 "$openbao_dir/server.log")"
+}
+
+openbao_raft() {
+  local openbao_storage=raft
+  openbao_durable "$1"
+}
+
+# The active node steps down; the cluster has none for some ten seconds, until openbao_active.
+openbao_step_down() {
+  openbao_cli operator step-down >/dev/null
+}
+
+# Until the first node forwards what it is asked to the active one, rather than redirecting.
+openbao_active() {
+  local status
+  for _ in $(seq 300); do
+    status=$(curl --silent --noproxy '*' --max-time 2 --output /dev/null --write-out '%{http_code}' -X DELETE \
+      -H "X-Vault-Token: $openbao_root" "$openbao_url/v1/sys/policies/acl/nobodys")
+    [ "$status" != 204 ] || return 0
+    sleep 0.1
+  done
+  return 1
 }
 
 openbao_raft() {

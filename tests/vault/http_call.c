@@ -619,6 +619,7 @@ create_tells_what_is_in_its_way(void **state)
 #define DELETE "DELETE transit/keys/sk--a admin"
 #define LEADER "GET sys/leader"
 #define MOUNT2 "GET https://two.example:8200/v1/sys/internal/ui/mounts/transit admin"
+#define DELETE2 "DELETE https://two.example:8200/v1/transit/keys/sk--a admin"
 #define READ2 "GET https://two.example:8200/v1/transit/keys/sk--a admin"
 #define UNWRAP2 "POST https://two.example:8200/v1/transit/decrypt/sk--a data"
 #define ALONE "{\"ha_enabled\":false}"
@@ -627,7 +628,7 @@ create_tells_what_is_in_its_way(void **state)
 #define GONE_DELETE "{\"errors\":[\"error deleting policy sk--a: could not delete key; not found\"]}"
 
 struct erasure {
-    struct step steps[10];
+    struct step steps[12];
     size_t count;
     enum sck_code code;
     const char *message;        /* or the node */
@@ -673,6 +674,13 @@ static const struct erasure erasures[] = {
       {MOUNT2, 200, TRANSIT}, {READ2, 200, KEY("1")}}, 6, SCK_E_STATE,
      "keeper vault, erase of KEK sk--a at https://two.example:8200: it is there again after its deletion: find who makes it, "
      "take that right away, and erase again"},
+    /* a standby redirects the deletion: the active node is asked, not the address in the redirection */
+    {{{MOUNT, 200, TRANSIT}, {CONFIG, 200, KEY("1")}, {DELETE, 307, ""}, {LEADER, 200, NOT_SELF}, {DELETE2, 204, ""},
+      {LEADER, 200, NOT_SELF}, {MOUNT2, 200, TRANSIT}, {READ2, 404, EMPTY}, {UNWRAP2, 400, MISSING}, {MOUNT, 200, TRANSIT},
+      {READ, 404, EMPTY}, {UNWRAP, 400, MISSING}}, 12, SCK_OK, "https://two.example:8200"},
+    {{{MOUNT, 200, TRANSIT}, {CONFIG, 200, KEY("1")}, {DELETE, 307, ""}, {LEADER, 200, ALONE}}, 4, SCK_E_CONFIG,
+     "keeper vault, delete of KEK sk--a at https://vault.example:8200: the server redirects elsewhere, which is never followed: "
+     "set url to the node that answers"},
     /* said to be deleted, and still there or still opening */
     {{{MOUNT, 200, TRANSIT}, {CONFIG, 200, KEY("1")}, {DELETE, 204, ""}, {LEADER, 200, ALONE}, {READ, 200, KEY("1")}}, 5,
      SCK_E_STATE, "keeper vault, erase of KEK sk--a at https://vault.example:8200: it is there again after its deletion: find "

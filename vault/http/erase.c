@@ -12,15 +12,28 @@
 /* A ciphertext for whoever gives none: a living key says that it is malformed, a missing one that it is missing. */
 static const char made_up[] = "vault:v1:AAAA";
 
+static enum sck_code find_leader(struct sck_vault *v, char leader[SCK_VAULT_URL_MAX], struct sck_err *err);
+
+/*
+ * A standby may redirect a deletion to the active node, although it forwards everything else: the redirection is not
+ * followed, the cluster is asked which node that is, and it is asked by itself.
+ */
 static enum sck_code
 delete_key(const struct sck_transit *t, struct sck_err *err)
 {
     char path[SCK_VAULT_PATH_MAX];
+    char leader[SCK_VAULT_URL_MAX];
     struct sck_answer r;
     (void)snprintf(path, sizeof path, "%s/keys/%s", t->mount, t->name);
     struct sck_vault_call call = sck_transit_call(t, SCK_OP_DELETE, "DELETE", path);
     call.token = &t->v->admin;
     enum sck_code rc = sck_vault_ask(t->v, &call, &r, err);
+    if (rc == SCK_OK && r.reply.status >= 300 && r.reply.status <= 399 && find_leader(t->v, leader, NULL) == SCK_OK &&
+        strcmp(leader, r.url) != 0) {
+        sck_answer_clear(&r);
+        call.url = leader;
+        rc = sck_vault_ask(t->v, &call, &r, err);
+    }
     /* "Not found" is what a repeated deletion hears whose first answer was lost. */
     if (rc == SCK_OK && r.row->verdict != SCK_SAYS_OK && r.row->verdict != SCK_SAYS_MISSING)
         rc = sck_vault_refused(t->v, &call, &r, err);
