@@ -9,9 +9,9 @@
 #                                        $openbao_listener: more for its listeners, $openbao_config: for the rest
 #   openbao_raft DIR                     the same on raft, one node: what stepping down takes
 #   openbao_step_down                    the active node gives up; it is active again, or a standby that serves, soon after
-#   openbao_raft DIR                     two nodes with raft storage, plain HTTP, unsealed; sets $openbao_url (the first) and
-#                                        ${openbao_raft_urls[1]}, [2]; openbao_raft_stop N, openbao_raft_start N (unsealed again),
-#                                        openbao_step_down, openbao_active (waits until it is reached through the first)
+#   openbao_nodes DIR                    two nodes with raft storage, plain HTTP, unsealed; sets $openbao_url (the first) and
+#                                        ${openbao_nodes_urls[1]}, [2]; openbao_nodes_active waits until the active one is
+#                                        reached through the first
 #   openbao_mount PATH [TYPE]            enable an engine (transit) there
 #   openbao_tokens PATH DIR              the two policies for a mount and a token of each: DIR/data.tok, DIR/admin.tok (0600)
 #   openbao_seal | openbao_unseal        the durable server
@@ -203,94 +203,32 @@ openbao_raft() {
   openbao_durable "$1"
 }
 
-# The active node steps down; the cluster has none for some ten seconds, until openbao_active.
-openbao_step_down() {
-  openbao_cli operator step-down >/dev/null
-}
-
-# Until the first node forwards what it is asked to the active one, rather than redirecting.
-openbao_active() {
-  local status
-  for _ in $(seq 300); do
-    status=$(curl --silent --noproxy '*' --max-time 2 --output /dev/null --write-out '%{http_code}' -X DELETE \
-      -H "X-Vault-Token: $openbao_root" "$openbao_url/v1/sys/policies/acl/nobodys")
-    [ "$status" != 204 ] || return 0
-    sleep 0.1
-  done
-  return 1
-}
-
-openbao_raft() {
-  local openbao_storage=raft
-  openbao_durable "$1"
-}
-
-# The active node steps down; the cluster has none for some ten seconds, until openbao_active.
-openbao_step_down() {
-  openbao_cli operator step-down >/dev/null
-}
-
-openbao_active() {
-  for _ in $(seq 300); do
-    [ -z "$(curl --silent --noproxy '*' --max-time 2 "$openbao_url/v1/sys/leader" | jq -r '.leader_address // ""')" ] ||
-      return 0
-    sleep 0.1
-  done
-  return 1
-}
-
-openbao_raft() {
-  local openbao_storage=raft
-  openbao_durable "$1"
-}
-
-openbao_leader() {
-  curl --silent --noproxy '*' --max-time 2 "$openbao_url/v1/sys/leader" | jq -r '.leader_address // ""'
-}
-
-openbao_step_down() {
-  local before after
-  before=$(openbao_leader)
-  openbao_cli operator step-down >/dev/null || return 1
-  for _ in $(seq 150); do
-    after=$(openbao_leader)
-    [ -z "$after" ] || [ "$after" = "$before" ] || return 0
-    sleep 0.1
-  done
-  return 1
-}
-
-openbao_raft() {
-  local openbao_storage=raft
-  openbao_durable "$1"
-}
-
 openbao_step_down() {
   curl --silent --insecure --noproxy '*' --fail -X PUT -H @<(echo "X-Vault-Token: $openbao_root") "$openbao_http_url/v1/sys/step-down"
 }
 
 # ---- two nodes ----
 
-declare -A openbao_raft_urls=() openbao_raft_pids=()
+declare -A openbao_nodes_urls=() openbao_nodes_pids=()
 
-openbao_raft_run() {
+openbao_nodes_run() {
   (cd "$openbao_dir/n$1" && exec env HOME="$openbao_dir/n$1" "$bao" server -config=server.hcl) \
     >>"$openbao_dir/n$1/server.log" 2>&1 </dev/null &
   openbao_pid=$!
-  openbao_raft_pids[$1]=$openbao_pid
+  openbao_nodes_pids[$1]=$openbao_pid
   openbao_pids+=("$openbao_pid")
-  openbao_wait "${openbao_raft_urls[$1]}" 501 503
+  openbao_wait "${openbao_nodes_urls[$1]}" 501 503
 }
 
-# openbao_raft_unseal N: a standby answers 429 when it is one of the cluster; joining takes a moment.
-openbao_raft_unseal() {
+# openbao_nodes_unseal N: a standby answers 429 when it is one of the cluster; joining takes a moment.
+openbao_nodes_unseal() {
   local key
   key=$(jq -r '.unseal_keys_b64[0]' "$openbao_dir/init.json")
-  openbao_pid=${openbao_raft_pids[$1]}
+  openbao_pid=${openbao_nodes_pids[$1]}
   for _ in $(seq 100); do
-    openbao_url=${openbao_raft_urls[$1]} openbao_cli operator unseal "$key" >/dev/null 2>&1
+    openbao_url=${openbao_nodes_urls[$1]} openbao_cli operator unseal "$key" >/dev/null 2>&1
     case $(curl --silent --noproxy '*' --max-time 2 --output /dev/null --write-out '%{http_code}' \
-      "${openbao_raft_urls[$1]}/v1/sys/health") in
+      "${openbao_nodes_urls[$1]}/v1/sys/health") in
     200 | 429) return 0 ;;
     esac
     sleep 0.2
@@ -298,29 +236,17 @@ openbao_raft_unseal() {
   return 1
 }
 
-openbao_raft_stop() {
-  kill "${openbao_raft_pids[$1]}"
-  wait "${openbao_raft_pids[$1]}" 2>/dev/null
+openbao_nodes_stop() {
+  kill "${openbao_nodes_pids[$1]}"
+  wait "${openbao_nodes_pids[$1]}" 2>/dev/null
   return 0
 }
 
-openbao_raft_start() {
-  openbao_raft_run "$1" && openbao_raft_unseal "$1"
+openbao_nodes_start() {
+  openbao_nodes_run "$1" && openbao_nodes_unseal "$1"
 }
 
-openbao_step_down() {
-  local before after
-  before=$(openbao_cli read -field=leader_address sys/leader 2>/dev/null)
-  openbao_cli operator step-down >/dev/null || return 1
-  for _ in $(seq 150); do
-    after=$(openbao_cli read -field=leader_address sys/leader 2>/dev/null)
-    [ -z "$after" ] || [ "$after" = "$before" ] || return 0
-    sleep 0.2
-  done
-  return 1
-}
-
-openbao_raft() {
+openbao_nodes() {
   local n port tries
   openbao_dir=$(mkdir -p "$1" && cd "$1" && pwd)
   openbao_root=''
@@ -328,14 +254,14 @@ openbao_raft() {
   for n in 1 2; do
     for tries in 1 2 3 4 5; do
       port=$(openbao_port)
-      openbao_raft_urls[$n]=http://127.0.0.1:$port
+      openbao_nodes_urls[$n]=http://127.0.0.1:$port
       mkdir -p "$openbao_dir/n$n/data"
       cat >"$openbao_dir/n$n/server.hcl" <<HCL
 storage "raft" {
   path = "data"
   node_id = "n$n"
   performance_multiplier = 1
-  retry_join { leader_api_addr = "${openbao_raft_urls[1]}" }
+  retry_join { leader_api_addr = "${openbao_nodes_urls[1]}" }
 }
 listener "tcp" {
   address         = "127.0.0.1:$port"
@@ -345,18 +271,18 @@ listener "tcp" {
 api_addr     = "http://127.0.0.1:$port"
 cluster_addr = "https://127.0.0.1:$((port + 1))"
 HCL
-      ! openbao_raft_run "$n" || break
+      ! openbao_nodes_run "$n" || break
       echo "# try $tries: no node on port $port" >&2
-      openbao_raft_stop "$n"
+      openbao_nodes_stop "$n"
       [ "$tries" -lt 5 ] || openbao_die "node $n does not start: $(tail -n 3 "$openbao_dir/n$n/server.log")"
     done
     if [ "$n" = 1 ]; then
-      openbao_url=${openbao_raft_urls[1]}
+      openbao_url=${openbao_nodes_urls[1]}
       (umask 077 && openbao_cli operator init -key-shares=1 -key-threshold=1 -format=json >"$openbao_dir/init.json") ||
         openbao_die "the cluster cannot be initialised"
       openbao_root=$(jq -r .root_token "$openbao_dir/init.json")
     fi
-    openbao_raft_unseal "$n" || openbao_die "node $n cannot be unsealed: $(tail -n 3 "$openbao_dir/n$n/server.log")"
+    openbao_nodes_unseal "$n" || openbao_die "node $n cannot be unsealed: $(tail -n 3 "$openbao_dir/n$n/server.log")"
   done
 }
 

@@ -14,7 +14,7 @@ src=$(cd "$(dirname "$0")/../.." && pwd)
 openbao_install
 dir=$(mktemp -d)
 trap 'fault_proxy_stop_all; openbao_stop_all; rm -rf "$dir"' EXIT
-openbao_raft "$dir/openbao"
+openbao_nodes "$dir/openbao"
 openbao_mount transit
 openbao_tokens transit "$dir"
 # A second way to the same cluster, that can be made to lag.
@@ -24,7 +24,7 @@ cd "$dir/work" || exit 1
 cp "$dir/data.tok" "$dir/admin.tok" .
 make_setup vault --keeper vault --vault-addr "$openbao_url" --vault-token-file data.tok \
   --vault-admin-token-file admin.tok --vault-mount transit --insecure-http
-printf 'nodes = "%s %s"\ndeadline_ms = 1500\nmax_retries = 1\n' "${openbao_raft_urls[2]}" "$fault_url" |
+printf 'nodes = "%s %s"\ndeadline_ms = 1500\nmax_retries = 1\n' "${openbao_nodes_urls[2]}" "$fault_url" |
   sed -i '/^\[keeper vault\]/r /dev/stdin' d/scopekey.conf
 pending='the erasure is pending (nothing of it opens any more; the next command or start goes on): keeper vault'
 
@@ -51,7 +51,7 @@ completes() {
 
 subject ann
 is "three nodes agree" "$(scopekey erase subject/ann --yes --json |
-  jq -c '[.receipt.status, [.receipt.keks[0].verified[].node] == ["'"$openbao_url"'","'"${openbao_raft_urls[2]}"'","'"$fault_url"'"]]')" \
+  jq -c '[.receipt.status, [.receipt.keks[0].verified[].node] == ["'"$openbao_url"'","'"${openbao_nodes_urls[2]}"'","'"$fault_url"'"]]')" \
   '["complete",true]'
 
 subject bob
@@ -102,11 +102,11 @@ completes eve
 
 # While the cluster has no active node (5), or a node redirects to it (10), the erasure waits; unless there was one in time.
 subject fay
-openbao_step_down
+openbao_cli operator step-down >/dev/null
 status=0
 scopekey erase subject/fay --yes >/dev/null 2>&1 || status=$?
 matches "while the active node steps down: status" "$status" '0|5|10'
-holds "there is one again" openbao_active
+holds "there is one again" openbao_nodes_active
 completes fay
 empty "nobody's KEK is left" "$(openbao_cli list -format=json transit/keys | jq -r '.[]' | grep -Fx "$kek")"
 tap_end
