@@ -246,6 +246,18 @@ openbao_nodes_start() {
   openbao_nodes_run "$1" && openbao_nodes_unseal "$1"
 }
 
+# Until the first node forwards what it is asked to the active one, rather than redirecting.
+openbao_nodes_active() {
+  local status
+  for _ in $(seq 300); do
+    status=$(curl --silent --noproxy '*' --max-time 2 --output /dev/null --write-out '%{http_code}' -X DELETE \
+      -H "X-Vault-Token: $openbao_root" "${openbao_nodes_urls[1]}/v1/sys/policies/acl/nobodys")
+    [ "$status" != 204 ] || return 0
+    sleep 0.1
+  done
+  return 1
+}
+
 openbao_nodes() {
   local n port tries
   openbao_dir=$(mkdir -p "$1" && cd "$1" && pwd)
