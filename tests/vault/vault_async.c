@@ -196,6 +196,8 @@ do_fork(void)
             memset(&tally, 0, sizeof tally);
             (void)pthread_mutex_init(&tally.lock, NULL);
             (void)pthread_cond_init(&tally.news, NULL);
+            if (!CHILD_FLIES)
+                sck_buf_reset(&blob);
             if (CHILD_FLIES)
                 twice = fly(own, 40, i % 100 == 1);
             else
