@@ -181,11 +181,11 @@ sck_epochs_move(struct sck_engine *engine, struct sck_catalog *catalog, sck_prog
     int64_t moved = 0;
     char line[160];
     enum sck_code rc = sck_epochs_load(catalog, &epochs, err);
-    struct batch *b = rc == SCK_OK ? calloc(1, sizeof *b) : NULL;
-    if (rc == SCK_OK && b == NULL)
-        rc = sck_fail(err, SCK_E_MEMORY, "out of memory");
     if (rc != SCK_OK)
         return rc;
+    struct batch *b = calloc(1, sizeof *b);
+    if (b == NULL)
+        return sck_fail(err, SCK_E_MEMORY, "out of memory");
     b->engine = engine;
     b->catalog = catalog;
     b->limit = epochs.current;
