@@ -44,8 +44,8 @@ set_up(void **state)
         .keeper = keeper,
         .vault_url = vault ? getenv("VAULT_URL") : NULL,
         .vault_mount = vault ? getenv("MOUNT") : NULL,
-        .vault_token_file = vault ? getenv("TOKEN_FILE") : NULL,
-        .vault_admin_token_file = vault ? getenv("ADMIN_TOKEN_FILE") : NULL,
+        .vault_data.token_file = vault ? getenv("TOKEN_FILE") : NULL,
+        .vault_admin.token_file = vault ? getenv("ADMIN_TOKEN_FILE") : NULL,
         .insecure_http = vault,
         .key_prefix = strcmp(naming, "plain") == 0 ? "p" : "k",
     };

@@ -152,7 +152,8 @@ try_text(const char *what, const char *subject, const void *wrapped, size_t wrap
         printf("%s: %s does not occur\n", what, from);
         return;
     }
-    (void)snprintf(changed, sizeof changed, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    memcpy(changed, text, (size_t)(at - text));
+    (void)stpcpy(stpcpy(changed + (at - text), to), at + strlen(from));
     enum scopekey_code code = scopekey_context_parse(changed, strlen(changed), &context, &length, error);
     if (code == SCOPEKEY_OK)
         try_open(what, subject, wrapped, wrapped_length, context, length);
