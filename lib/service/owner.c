@@ -352,6 +352,44 @@ make_or_join(struct sck_engine *engine, struct sck_catalog *catalog, struct sck_
     return rc == SCK_OK ? rc : sck_fail(err, rc, "%s", why.message);
 }
 
+/* What comes between the claim and an owner that can be used: the KEK is made, and the rows become active. */
+static enum sck_code
+establish(struct sck_engine *engine, struct sck_catalog *catalog, const struct sck_owner_rec *owner,
+          struct sck_kek_rec *kek, bool taken_over, const char *text, struct sck_err *err)
+{
+    struct sck_keeper *keeper = NULL;
+    bool late = false, stale = false;
+    /* Of the row: a claim that is taken over may be older than the configuration. */
+    enum sck_code rc = sck_engine_keeper(engine, (enum sck_keeper_kind)kek->keeper, &keeper, err);
+    if (rc == SCK_OK) {
+        sck_fault_point("provision.claimed");
+        rc = make_or_join(engine, catalog, keeper, owner, kek, taken_over, err);
+    }
+    if (rc == SCK_OK) {
+        sck_fault_point("provision.made");
+        rc = activate(catalog, owner, kek, &late, &stale, err);
+    }
+    /* The epoch was rotated between the two: the record would be under a key that is to be destroyed. */
+    for (int tries = 0; rc == SCK_OK && !late && stale && tries < 3; tries++) {
+        rc = sck_epoch_charge_now(engine, catalog, 1, err);
+        if (rc == SCK_OK)
+            rc = make_kek(engine, keeper, kek, true, err);
+        if (rc == SCK_OK)
+            rc = activate(catalog, owner, kek, &late, &stale, err);
+    }
+    if (rc == SCK_OK && !late && stale)
+        rc = sck_fail(err, SCK_E_BUSY, "the epoch is being rotated: try again");
+    if (rc == SCK_OK && late) {
+        struct sck_erase_proof proof = {0};
+        struct sck_kek ref = sck_kek_from_rec(kek);
+        struct sck_err why = SCK_ERR_INIT;
+        if (keeper->ops->erase(keeper, &ref, kek->version, NULL, 0, &proof, &why) != SCK_OK)
+            sck_log(SCK_LOG_ERROR, "service.owner", "late KEK %s could not be destroyed: %s", kek->name, why.message);
+        rc = sck_fail(err, SCK_E_ERASED, "%s was erased meanwhile", text);
+    }
+    return rc;
+}
+
 enum sck_code
 sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const char *id, size_t id_len, bool again,
                     struct sck_err *err)
@@ -364,14 +402,13 @@ sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const c
     uint32_t erased = 0;
     uint8_t hash[32];
     bool taken_over = false;
-    bool late = false;
-    bool stale = false;
     char text[SCK_SCOPE_TEXT_MAX + 1];
     fill_ident(&wanted, kind, id, id_len);
     owner_text(kind, wanted.ident, text);
     enum sck_code rc = sck_engine_started(engine, err);
     if (rc == SCK_OK)
         rc = sck_engine_catalog(engine, &catalog, err);
+    /* Before anything is claimed: a keeper that is not configured leaves no claim at it. */
     if (rc == SCK_OK)
         rc = sck_engine_keeper(engine, sck_engine_keeper_kind(engine), &keeper, err);
     if (rc == SCK_OK)
@@ -392,34 +429,17 @@ sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const c
     rc = kek_name(engine, kind, wanted.generation, id, id_len, kek.name, err);
     if (rc == SCK_OK)
         rc = claim(engine, catalog, &wanted, hash, &owner, &kek, &taken_over, err);
-    /* A claim that is taken over may be older than the configuration. */
-    if (rc == SCK_OK && taken_over)
-        rc = sck_engine_keeper(engine, (enum sck_keeper_kind)kek.keeper, &keeper, err);
     if (rc == SCK_OK) {
-        sck_fault_point("provision.claimed");
-        rc = make_or_join(engine, catalog, keeper, &owner, &kek, taken_over, err);
-    }
-    if (rc == SCK_OK) {
-        sck_fault_point("provision.made");
-        rc = activate(catalog, &owner, &kek, &late, &stale, err);
-    }
-    /* The epoch was rotated between the two: the record would be under a key that is to be destroyed. */
-    for (int tries = 0; rc == SCK_OK && !late && stale && tries < 3; tries++) {
-        rc = sck_epoch_charge_now(engine, catalog, 1, err);
-        if (rc == SCK_OK)
-            rc = make_kek(engine, keeper, &kek, true, err);
-        if (rc == SCK_OK)
-            rc = activate(catalog, &owner, &kek, &late, &stale, err);
-    }
-    if (rc == SCK_OK && !late && stale)
-        rc = sck_fail(err, SCK_E_BUSY, "the epoch is being rotated: try again");
-    if (rc == SCK_OK && late) {
-        struct sck_erase_proof proof = {0};
-        struct sck_kek ref = sck_kek_from_rec(&kek);
         struct sck_err why = SCK_ERR_INIT;
-        if (keeper->ops->erase(keeper, &ref, kek.version, NULL, 0, &proof, &why) != SCK_OK)
-            sck_log(SCK_LOG_ERROR, "service.owner", "late KEK %s could not be destroyed: %s", kek.name, why.message);
-        rc = sck_fail(err, SCK_E_ERASED, "%s was erased meanwhile", text);
+        uint32_t erased_by_now = 0;
+        rc = establish(engine, catalog, &owner, &kek, taken_over, text, &why);
+        /* A keeper that misses the KEK it has just made may have lost it to an erasure. */
+        if (rc != SCK_OK && rc != SCK_E_ERASED &&
+            sck_tomb_generations(engine, (uint8_t)kind, id, id_len, &erased_by_now, NULL) == SCK_OK &&
+            erased_by_now > erased)
+            rc = sck_fail(err, SCK_E_ERASED, "%s was erased meanwhile", text);
+        else if (rc != SCK_OK)
+            rc = sck_fail(err, rc, "%s", why.message);
     }
     sck_record_clear(SCK_TABLE_KEKS, &kek);
     return rc;

@@ -213,6 +213,7 @@ azure_set '{"rights": {"admin-client": ["get", "list", "create", "update", "dele
   "recovery_level": "Recoverable+Purgeable", "recoverable_days": 90, "delete_ms": 1500}'
 is "and goes on when the right is there" "$(receipt_of throttled .status)" complete
 sed -i 's/^retry_backoff_ms = 20$/&\ndelete_wait_ms = 300/' d/scopekey.conf
+azure_set '{"delete_ms": 8000}'
 refuses "a deletion that takes longer than we wait" 7 \
   'scopekey: .*: the vault is still deleting it: run the same command again' scopekey erase subject/held --yes
 sed -i '/^delete_wait_ms/d' d/scopekey.conf
