@@ -94,7 +94,7 @@ suite() {
   shift 2
   if stage "$name-build" in_subshell configure "build/$name" "$@"; then
     step "$name: make $target"
-    make -C "build/$name" -k "$target" >"$logs/$name.log" 2>&1 </dev/null
+    make -C "build/$name" -j"$jobs" -k "$target" >"$logs/$name.log" 2>&1 </dev/null
     count "$name" "build/$name"
   fi
 }
@@ -186,7 +186,7 @@ trixie_build() {
 trixie_suite() {
   stage openssl35-folder trixie_make && stage openssl35-build trixie_build || return
   step "openssl35: make check"
-  trixie_run make -C /src/build/check -k check >"$logs/openssl35.log" 2>&1 </dev/null
+  trixie_run make -C /src/build/check -j"$jobs" -k check >"$logs/openssl35.log" 2>&1 </dev/null
   count openssl35 "$trixie/src/build/check"
 }
 
