@@ -30,7 +30,8 @@ enum sck_kek_state {
     SCK_KEK_CURRENT = 2,
     SCK_KEK_RETIRED = 3,
     SCK_KEK_DESTROYED = 4,
-    SCK_KEK_GONE = 5            /* destroyed at a keeper that said so: an erasure need not ask it again */
+    SCK_KEK_GONE = 5,           /* destroyed at a keeper that said so: an erasure need not ask it again */
+    SCK_KEK_WANTED = 6          /* claimed, and not asked for: what a keeper has under its name is not ours */
 };
 struct sck_kek_rec {
     int64_t owner_id;

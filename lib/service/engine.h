@@ -143,6 +143,11 @@ struct sck_kek sck_kek_from_rec(const struct sck_kek_rec *rec);
 /* Make the KEK of an owner; `again`: after an erasure too. */
 SCK_MUST_CHECK enum sck_code sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const char *id,
                                                  size_t id_len, bool again, struct sck_err *err);
+/*
+ * Take a claim back, of which nothing came: `if_wanted`: only if its KEK was not asked for.  False: the rows are not
+ * there in that state, or they stay for another reason.
+ */
+bool sck_owner_unclaim(struct sck_catalog *catalog, const struct sck_owner_rec *claimed, bool if_wanted);
 
 /* ---- lib/service/dek.c ---- */
 /* Wrap and unwrap under a given KEK; `ctx` is complete. */

@@ -154,7 +154,9 @@ destroy_keks(struct job *job, struct sck_err *err)
         if (rc == SCK_E_NOT_FOUND)
             continue;
         if (rc == SCK_OK) {
-            rc = kek.state == SCK_KEK_GONE ? SCK_OK : destroy_kek(job, &kek, &why);
+            /* What there may be under a wanted one's name is somebody else's. */
+            if (kek.state != SCK_KEK_GONE && kek.state != SCK_KEK_WANTED)
+                rc = destroy_kek(job, &kek, &why);
             sck_record_clear(SCK_TABLE_KEKS, &kek);
         }
         if (rc != SCK_OK && first == SCK_OK)
@@ -362,6 +364,9 @@ sck_erase(struct sck_service *service, const struct sck_scope *scope, sck_progre
         return stored_receipt(&job, scope, receipt, err);
     if (rc != SCK_OK)
         return sck_fail(err, rc, "%s", look.message);
+    /* A provisioning that was cut before it asked for a KEK left nothing of anybody. */
+    if (job.owner.state == SCK_OWNER_CREATING && sck_owner_unclaim(job.catalog, &job.owner, true))
+        return stored_receipt(&job, scope, receipt, err);
     rc = run(&job, receipt, err);
     sck_facts_clear(&job.facts);
     return rc;

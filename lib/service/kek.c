@@ -26,7 +26,8 @@ pick(void *arg, void *record, struct sck_err *err)
     struct search *s = arg;
     struct sck_kek_rec *kek = record;
     (void)err;
-    if (s->found || !sck_kek_fits(kek, s->wrapped) || kek->state == SCK_KEK_CREATING)
+    if (s->found || !sck_kek_fits(kek, s->wrapped) || kek->state == SCK_KEK_CREATING ||
+        kek->state == SCK_KEK_WANTED)
         return SCK_OK;
     if (kek->state == SCK_KEK_DESTROYED || kek->state == SCK_KEK_GONE) {
         s->retired = true;

@@ -55,6 +55,20 @@ SCK_MUST_CHECK enum sck_code sck_kek_hand_out(struct sck_engine *engine, const s
  */
 SCK_MUST_CHECK enum sck_code sck_kek_succeed(struct sck_engine *engine, uint32_t serial, struct sck_kek_rec *fresh,
                                              bool *late, struct sck_err *err);
+/*
+ * The state in which a row is claimed for a KEK that is going to be made at this keeper: wanted where others could have
+ * chosen its name, else creating.
+ */
+uint32_t sck_kek_claim_state(const struct sck_engine *engine, enum sck_keeper_kind keeper);
+/*
+ * Before the keeper is asked to make the KEK of a claimed row: a wanted one becomes creating, here and in the catalog, if
+ * the keeper has none of that name.  *ours: what create finds there was made for this very row by an earlier run or
+ * another process.  SCK_E_EXISTS: somebody else's KEK has that name.  SCK_E_ERASED.  No transaction is open.
+ */
+SCK_MUST_CHECK enum sck_code sck_kek_reserve(struct sck_catalog *catalog, struct sck_keeper *keeper,
+                                             struct sck_kek_rec *kek, bool *ours, struct sck_err *err);
+/* Record that the keeper holds somebody else's KEK under this name.  SCK_E_EXISTS. */
+enum sck_code sck_kek_is_foreign(const struct sck_keeper *keeper, const struct sck_kek_rec *kek, struct sck_err *err);
 /* What the keeper made, into a row.  Clears made->record. */
 SCK_MUST_CHECK enum sck_code sck_kek_take_made(struct sck_kek_rec *kek, struct sck_kek_made *made,
                                                struct sck_err *err);

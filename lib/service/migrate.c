@@ -27,7 +27,8 @@ struct run {
 /* What the owner's rows tell about the new keeper. */
 struct former {
     enum sck_keeper_kind to;
-    uint32_t creating;              /* serial of a row that an interrupted run claimed */
+    uint32_t creating;              /* serial of a row that an interrupted run claimed, */
+    uint32_t state;                 /* and its state */
     uint32_t version;               /* highest version that was ever given there */
     bool lives;                     /* a KEK is kept there from before */
     struct sck_kek_rec home;        /* its newest row, without the record */
@@ -41,8 +42,9 @@ look_at_row(void *arg, void *record, struct sck_err *err)
     (void)err;
     if (kek->keeper != (uint32_t)f->to)
         return SCK_OK;
-    if (kek->state == SCK_KEK_CREATING) {
+    if (kek->state == SCK_KEK_CREATING || kek->state == SCK_KEK_WANTED) {
         f->creating = kek->serial;
+        f->state = kek->state;
         return SCK_OK;
     }
     if (kek->version > f->version)
@@ -70,7 +72,9 @@ claim(struct run *r, const struct sck_owner_rec *owner, struct sck_kek_rec *fres
         rc = sck_catalog_each(r->catalog, SCK_KEKS_OF_OWNER, &from, true, 0, look_at_row, f, err);
     if (rc == SCK_OK && f->creating != 0) {
         fresh->serial = f->creating;
+        fresh->state = f->state;
     } else if (rc == SCK_OK) {
+        fresh->state = f->lives ? SCK_KEK_CREATING : sck_kek_claim_state(r->engine, r->how->to);
         rc = sck_kek_last(r->catalog, owner->id, &fresh->serial, err);
         fresh->serial++;
         if (rc == SCK_OK)
@@ -110,8 +114,11 @@ make_kek(struct run *r, struct sck_kek_rec *fresh, const struct former *f, struc
     } else if (f->lives) {
         rc = r->target->ops->rotate(r->target, &ref, &made, &why);
     } else {
-        rc = r->target->ops->create(r->target, fresh->name, fresh->generation, &made, &why);
-        if (rc == SCK_E_EXISTS && f->creating != 0) {
+        bool ours = false;
+        rc = sck_kek_reserve(r->catalog, r->target, fresh, &ours, &why);
+        if (rc == SCK_OK)
+            rc = r->target->ops->create(r->target, fresh->name, fresh->generation, &made, &why);
+        if (rc == SCK_E_EXISTS && ours && f->creating != 0) {
             sck_err_clear(&why);
             rc = take_over(r, fresh, &made, &why);
         }
@@ -145,7 +152,6 @@ settle(struct run *r, const struct sck_owner_rec *owner, const struct sck_kek_re
                                 .keeper = (uint32_t)r->how->to,
                                 .generation = owner->generation,
                                 .version = 0,
-                                .state = SCK_KEK_CREATING,
                                 .created_s = sck_now_s(r->engine->clock)};
     memcpy(fresh.name, kek->name, sizeof fresh.name);
     enum sck_code rc = claim(r, owner, &fresh, &f, err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Owners of KEKs: subjects, clients and the files without a subject. */
+#include "lib/service/kek.h"
 #include "lib/service/kekepoch.h"
 
 #include "lib/base/fault.h"
@@ -264,14 +265,14 @@ activate(struct sck_catalog *catalog, const struct sck_owner_rec *claimed, struc
     return rc;
 }
 
+/* `ours`: one that is there already is an earlier run's, which made it for this very row. */
 static enum sck_code
-make_kek(struct sck_engine *engine, struct sck_keeper *keeper, struct sck_kek_rec *kek, bool taken_over,
-         struct sck_err *err)
+make_kek(struct sck_engine *engine, struct sck_keeper *keeper, struct sck_kek_rec *kek, bool ours, struct sck_err *err)
 {
     struct sck_kek_made made = {0};
     struct sck_err why = SCK_ERR_INIT;
     enum sck_code rc = keeper->ops->create(keeper, kek->name, kek->generation, &made, &why);
-    if (rc == SCK_E_EXISTS && taken_over) {
+    if (rc == SCK_E_EXISTS && ours) {
         /* An earlier run made it and stopped before it could say so. */
         rc = SCK_OK;
         made.version = 1;
@@ -312,9 +313,8 @@ others_made_it(struct sck_engine *engine, struct sck_catalog *catalog, const str
     return false;
 }
 
-/* The name is held by a KEK that is not ours: with the rows gone, no later run takes it for one that it made. */
-static void
-unclaim(struct sck_catalog *catalog, const struct sck_owner_rec *claimed)
+bool
+sck_owner_unclaim(struct sck_catalog *catalog, const struct sck_owner_rec *claimed, bool if_wanted)
 {
     struct sck_owner_rec owner = {.id = claimed->id};
     struct sck_kek_rec kek = {0};
@@ -322,11 +322,13 @@ unclaim(struct sck_catalog *catalog, const struct sck_owner_rec *claimed)
     bool found = false;
     enum sck_code rc = sck_catalog_begin(catalog, &ignored);
     if (rc != SCK_OK)
-        return;
+        return false;
     rc = read_owner(catalog, SCK_BY_OWNER_ID, &owner, &found, &ignored);
     if (rc == SCK_OK && found && owner.state == SCK_OWNER_CREATING && owner.generation == claimed->generation)
         rc = read_current_kek(catalog, &owner, &kek, &ignored);
     else
+        rc = SCK_E_STATE;
+    if (rc == SCK_OK && if_wanted && kek.state != SCK_KEK_WANTED)
         rc = SCK_E_STATE;
     if (rc == SCK_OK)
         rc = sck_catalog_delete(catalog, SCK_TABLE_KEKS, &kek, &ignored);
@@ -336,6 +338,7 @@ unclaim(struct sck_catalog *catalog, const struct sck_owner_rec *claimed)
         rc = sck_catalog_commit(catalog, &ignored);
     sck_catalog_rollback(catalog);
     sck_record_clear(SCK_TABLE_KEKS, &kek);
+    return rc == SCK_OK;
 }
 
 /* Make the KEK of rows that we claimed, or find it made by whoever took them over. */
@@ -344,11 +347,15 @@ make_or_join(struct sck_engine *engine, struct sck_catalog *catalog, struct sck_
              const struct sck_owner_rec *claimed, struct sck_kek_rec *kek, bool taken_over, struct sck_err *err)
 {
     struct sck_err why = SCK_ERR_INIT;
-    enum sck_code rc = make_kek(engine, keeper, kek, taken_over, &why);
+    bool ours = false;
+    enum sck_code rc = sck_kek_reserve(catalog, keeper, kek, &ours, &why);
+    if (rc == SCK_OK)
+        rc = make_kek(engine, keeper, kek, ours && taken_over, &why);
     if (rc == SCK_E_EXISTS && others_made_it(engine, catalog, claimed))
         return SCK_OK;
+    /* The name is held by a KEK that is not ours: with the rows gone, no later run takes it for one that it made. */
     if (rc == SCK_E_EXISTS)
-        unclaim(catalog, claimed);
+        (void)sck_owner_unclaim(catalog, claimed, false);
     return rc == SCK_OK ? rc : sck_fail(err, rc, "%s", why.message);
 }
 
@@ -398,7 +405,7 @@ sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const c
     struct sck_keeper *keeper = NULL;
     struct sck_owner_rec wanted;
     struct sck_owner_rec owner = {0};
-    struct sck_kek_rec kek = {.serial = 1, .state = SCK_KEK_CREATING};
+    struct sck_kek_rec kek = {.serial = 1};
     uint32_t erased = 0;
     uint8_t hash[32];
     bool taken_over = false;
@@ -425,6 +432,7 @@ sck_owner_provision(struct sck_engine *engine, enum sck_owner_kind kind, const c
     wanted.kek_serial = 1;
     kek.generation = wanted.generation;
     kek.keeper = (uint32_t)keeper->ops->kind;
+    kek.state = sck_kek_claim_state(engine, keeper->ops->kind);
     kek.created_s = wanted.created_s;
     rc = kek_name(engine, kind, wanted.generation, id, id_len, kek.name, err);
     if (rc == SCK_OK)

@@ -96,7 +96,8 @@ static bool
 is_needed(const struct ending *e, size_t i)
 {
     const struct sck_kek_rec *kek = &e->rows.rows[i];
-    return kek->state == SCK_KEK_CURRENT || kek->state == SCK_KEK_CREATING || e->rows.blobs[i] > 0 ||
+    return kek->state == SCK_KEK_CURRENT || kek->state == SCK_KEK_CREATING ||
+           kek->state == SCK_KEK_WANTED || e->rows.blobs[i] > 0 ||
            (kek->messages > 0 && !e->mover->how->discard_messages);
 }
 

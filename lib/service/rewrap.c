@@ -76,6 +76,7 @@ static const char *
 state_name(uint32_t state)
 {
     switch ((enum sck_kek_state)state) {
+    case SCK_KEK_WANTED:
     case SCK_KEK_CREATING: return "creating";
     case SCK_KEK_CURRENT: return "current";
     case SCK_KEK_RETIRED: return "retired";

@@ -354,6 +354,43 @@ cut_anywhere_it_goes_on(void **state)
 }
 #endif
 
+/* Plain names: the target has a KEK of the name that is somebody else's. */
+static void
+a_foreign_kek_at_the_target_is_never_taken(void **state)
+{
+    (void)state;
+    struct sck_keeper *keeper = NULL;
+    struct sck_kek_made made;
+    struct sck_rewrap_report report;
+    struct sck_buf receipt;
+    struct sck_buf text = {0};
+    bool switched = false;
+    const char *name = "scopekey--lena";
+    const struct sck_migrate how = {.from = SCK_KEEPER_TOKEN, .to = SCK_KEEPER_LOCAL};
+    EXPECT_OK(sck_file_read(home.conf, 65536, &text, &err));
+    text.max_len = 70000;
+    sck_buf_put_str(&text, "\n[scopekey]\nkeyed_names = false\n");
+    EXPECT_OK(sck_file_replace(home.conf, text.data, text.len, 0600, &err));
+    sck_buf_clear(&text);
+    reopen();
+    struct belongings lena = people_provide(&home, svc, "subject/lena");
+    EXPECT_OK(sck_engine_keeper(svc->engine, SCK_KEEPER_LOCAL, &keeper, &err));
+    EXPECT_OK(keeper->ops->create(keeper, name, 1, &made, &err));
+    sck_buf_clear(&made.record);
+    /* The second run finds what the first one claimed. */
+    for (int i = 0; i < 2; i++) {
+        EXPECT_FAIL(sck_migrate_run(svc, &how, &report, &switched, &err), SCK_E_EXISTS,
+                    "keeper local: KEK scopekey--lena is there already, and this set-up did not make it: set "
+                    "key_prefix to a name of your own, or remove that KEK if nobody uses it");
+        assert_false(switched);
+    }
+    people_check(&home, svc, &lena);
+    erase_ok(lena.subject, &receipt);
+    assert_null(strstr(sck_buf_str(&receipt), "\"keeper\":\"local\""));
+    sck_buf_clear(&receipt);
+    assert_true(local_has(name));
+}
+
 int
 main(void)
 {
@@ -364,6 +401,7 @@ main(void)
         cmocka_unit_test(keks_of_deks_that_were_handed_out_stay),
         cmocka_unit_test(one_line_of_the_configuration_changes),
         cmocka_unit_test(the_erased_stay_erased),
+        cmocka_unit_test(a_foreign_kek_at_the_target_is_never_taken),
 #ifdef SCK_FAULT_POINTS
         cmocka_unit_test(cut_anywhere_it_goes_on),
 #endif

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Provisioning beside provisioning and erasure, with keeper local, whose file shows every KEK there is. */
-#include "tests/lib/expect.h"
-#include "tests/lib/home.h"
+#include "tests/service/people.h"
 
 #include "lib/base/file.h"
-#include "lib/service/engine.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -135,7 +133,7 @@ one_subject_is_provisioned_by_many_at_once(void **state)
         pthread_barrier_t start;
         pthread_barrier_init(&start, NULL, THREADS);
         for (unsigned i = 0; i < THREADS; i++) {
-            made[i] = (struct made){.scope = numbered("many", round), .start = &start};
+            made[i] = (struct made){.scope = numbered(svc->engine->conf->keyed_names ? "many" : "plainly", round), .start = &start};
             assert_int_equal(pthread_create(&threads[i], NULL, dek_thread, &made[i]), 0);
         }
         for (unsigned i = 0; i < THREADS; i++)
@@ -240,6 +238,122 @@ an_erasure_between_question_and_claim_is_seen(void **state)
     assert_false(keeper_has(name));
 }
 
+/* ---- plain names, which others may have chosen as well; from here on ---- */
+
+#define FOREIGN(name) \
+    "keeper local: KEK " name " is there already, and this set-up did not make it: set key_prefix to a name of your own, " \
+    "or remove that KEK if nobody uses it"
+
+static struct sck_keeper *
+local(void)
+{
+    struct sck_keeper *keeper = NULL;
+    EXPECT_OK(sck_engine_keeper(svc->engine, SCK_KEEPER_LOCAL, &keeper, &err));
+    return keeper;
+}
+
+static void
+somebody_makes(const char *name)
+{
+    struct sck_kek_made made;
+    EXPECT_OK(local()->ops->create(local(), name, 1, &made, &err));
+    sck_buf_clear(&made.record);
+}
+
+static void
+names_are_plain(void **state)
+{
+    (void)state;
+    struct sck_buf text = {0};
+    struct sck_owner_info info;
+    struct sck_buf receipt;
+    EXPECT_OK(sck_file_read(home.conf, 65536, &text, &err));
+    text.max_len = 70000;
+    sck_buf_put_str(&text, "\n[scopekey]\nkeyed_names = false\n");
+    EXPECT_OK(sck_file_replace(home.conf, text.data, text.len, 0600, &err));
+    sck_buf_clear(&text);
+    sck_service_close(&svc);
+    svc = home_open(&home, NULL);
+    struct sck_scope scope = scope_of("subject/plain");
+    EXPECT_OK(sck_owner_create(svc, &scope, false, &info, &err));
+    assert_string_equal(info.kek_name, "scopekey--plain");
+    sck_buf_init(&receipt, 65536);
+    EXPECT_OK(sck_erase(svc, &scope, NULL, NULL, &receipt, &err));
+    sck_buf_clear(&receipt);
+    assert_false(keeper_has("scopekey--plain"));
+}
+
+static void
+a_name_that_is_taken_is_refused(void **state)
+{
+    (void)state;
+    struct sck_owner_info info;
+    struct sck_scope scope = scope_of("subject/taken");
+    somebody_makes("scopekey--taken");
+    for (int i = 0; i < 2; i++)
+        EXPECT_FAIL(sck_owner_create(svc, &scope, false, &info, &err), SCK_E_EXISTS, FOREIGN("scopekey--taken"));
+    assert_true(keeper_has("scopekey--taken"));
+}
+
+#ifdef SCK_FAULT_POINTS
+static struct sck_scope cut_scope;
+
+static void
+provision(struct sck_service *s)
+{
+    struct sck_owner_info info;
+    struct sck_err err = SCK_ERR_INIT;
+    (void)!sck_owner_create(s, &cut_scope, false, &info, &err);
+}
+
+static void
+a_foreign_kek_is_not_taken_for_that_of_a_cut_run(void **state)
+{
+    (void)state;
+    struct sck_owner_info info;
+    struct sck_buf receipt;
+    cut_scope = scope_of("subject/cut");
+    assert_true(people_killed_at(&home, "provision.claimed", provision));
+    somebody_makes("scopekey--cut");
+    EXPECT_FAIL(sck_owner_create(svc, &cut_scope, false, &info, &err), SCK_E_EXISTS, FOREIGN("scopekey--cut"));
+    /* Nor is it erased: not after the refusal, and not instead of it. */
+    sck_buf_init(&receipt, 65536);
+    EXPECT_FAIL(sck_erase(svc, &cut_scope, NULL, NULL, &receipt, &err), SCK_E_NOT_FOUND,
+                "there is nothing of subject/cut");
+    cut_scope = scope_of("subject/cut2");
+    assert_true(people_killed_at(&home, "provision.claimed", provision));
+    somebody_makes("scopekey--cut2");
+    EXPECT_FAIL(sck_erase(svc, &cut_scope, NULL, NULL, &receipt, &err), SCK_E_NOT_FOUND,
+                "there is nothing of subject/cut2");
+    sck_buf_clear(&receipt);
+    assert_true(keeper_has("scopekey--cut\""));
+    assert_true(keeper_has("scopekey--cut2"));
+}
+
+static void
+the_kek_of_a_cut_run_is_found_again(void **state)
+{
+    (void)state;
+    static const char *const points[] = {"provision.claimed", "provision.made"};
+    struct sck_owner_info info;
+    struct sck_buf receipt;
+    cut_scope = scope_of("subject/again");
+    for (size_t i = 0; i < 2; i++)
+        assert_true(people_killed_at(&home, points[i], provision));
+    assert_true(keeper_has("scopekey--again"));
+    EXPECT_OK(sck_owner_create(svc, &cut_scope, false, &info, &err));
+    assert_string_equal(info.kek_name, "scopekey--again");
+    /* What was made and not finished goes with an erasure. */
+    cut_scope = scope_of("subject/half");
+    assert_true(people_killed_at(&home, "provision.made", provision));
+    assert_true(keeper_has("scopekey--half"));
+    sck_buf_init(&receipt, 65536);
+    EXPECT_OK(sck_erase(svc, &cut_scope, NULL, NULL, &receipt, &err));
+    sck_buf_clear(&receipt);
+    assert_false(keeper_has("scopekey--half"));
+}
+#endif
+
 int
 main(void)
 {
@@ -247,6 +361,13 @@ main(void)
         cmocka_unit_test(one_subject_is_provisioned_by_many_at_once),
         cmocka_unit_test(an_erasure_between_question_and_claim_is_seen),
         cmocka_unit_test(provisioning_raced_against_erasure_leaves_no_kek),
+        cmocka_unit_test(names_are_plain),
+        cmocka_unit_test(one_subject_is_provisioned_by_many_at_once),
+        cmocka_unit_test(a_name_that_is_taken_is_refused),
+#ifdef SCK_FAULT_POINTS
+        cmocka_unit_test(a_foreign_kek_is_not_taken_for_that_of_a_cut_run),
+        cmocka_unit_test(the_kek_of_a_cut_run_is_found_again),
+#endif
     };
     return cmocka_run_group_tests_name("service/races", tests, set_up, tear_down);
 }
