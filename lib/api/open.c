@@ -2,6 +2,7 @@
 /* Opening and closing a set-up, and what becomes of it in a child of fork(). */
 #include "lib/api/api.h"
 
+#include "lib/base/exit.h"
 #include "lib/base/fork.h"
 
 #include <stdlib.h>
@@ -175,6 +176,9 @@ scopekey_close(struct scopekey **scopekey)
         return;
     struct scopekey *s = *scopekey;
     *scopekey = NULL;
+    /* From an exit handler after ours: our threads sleep, with all that they use. */
+    if (sck_exit_is_under_way())
+        return;
     sck_pool_close(&s->pool);
     sck_service_close(&s->service);
     sck_scopekey_unref(s);

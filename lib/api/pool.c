@@ -3,6 +3,7 @@
 #include "lib/api/api.h"
 
 #include "lib/base/clock.h"
+#include "lib/base/exit.h"
 #include "lib/base/metric.h"
 #include "lib/base/thread.h"
 
@@ -172,11 +173,12 @@ static void *
 work(void *arg)
 {
     struct sck_pool *pool = arg;
+    sck_exit_enter();
     pthread_mutex_lock(&pool->lock);
     for (;;) {
         pool->idle++;
         while (pool->queue.first == NULL && !pool->ending)
-            (void)pthread_cond_wait(&pool->work, &pool->lock);
+            (void)sck_exit_cond_wait(&pool->work, &pool->lock, NULL);
         pool->idle--;
         if (pool->queue.first == NULL)
             break;
@@ -189,6 +191,7 @@ work(void *arg)
         pthread_mutex_lock(&pool->lock);
     }
     pthread_mutex_unlock(&pool->lock);
+    sck_exit_leave();
     return NULL;
 }
 
@@ -234,19 +237,21 @@ static void *
 keep_time(void *arg)
 {
     struct sck_pool *pool = arg;
+    sck_exit_enter();
     pthread_mutex_lock(&pool->lock);
     while (!pool->ending) {
         struct scopekey_request *late = find_late(pool);
         if (late != NULL) {
             expire(pool, late);
         } else if (pool->next_us == INT64_MAX) {
-            (void)pthread_cond_wait(&pool->tick, &pool->lock);
+            (void)sck_exit_cond_wait(&pool->tick, &pool->lock, NULL);
         } else {
             struct timespec until = {pool->next_us / 1000000, pool->next_us % 1000000 * 1000};
-            (void)pthread_cond_timedwait(&pool->tick, &pool->lock, &until);
+            (void)sck_exit_cond_wait(&pool->tick, &pool->lock, &until);
         }
     }
     pthread_mutex_unlock(&pool->lock);
+    sck_exit_leave();
     return NULL;
 }
 
@@ -297,7 +302,9 @@ sck_pool_add(struct sck_pool *pool, struct scopekey_request *request, struct sck
     request->job.wake = job_woken;
     request->job.arg = request;
     pthread_mutex_lock(&pool->lock);
-    enum sck_code rc = pool->closing ? sck_fail(err, SCK_E_STATE, "it is being closed") : have_threads(pool, err);
+    enum sck_code rc = pool->closing ? sck_fail(err, SCK_E_STATE, "it is being closed")
+                       : sck_exit_is_under_way() ? sck_fail(err, SCK_E_STATE, "the process is exiting")
+                                                 : have_threads(pool, err);
     if (rc == SCK_OK)
         rc = have_timer(pool, request->job.deadline_us, err);
     if (rc == SCK_OK) {

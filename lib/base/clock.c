@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/base/clock.h"
 
+#include "lib/base/exit.h"
+
 #include <errno.h>
 #include <stddef.h>
 
@@ -38,8 +40,10 @@ system_sleep_ms(void *arg, int64_t ms)
 {
     (void)arg;
     struct timespec until = sck_deadline_after_ms(ms);
+    sck_exit_rest();
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
         continue;
+    sck_exit_resume();
 }
 
 const struct sck_clock *

@@ -20,6 +20,7 @@ enum sck_fork_rank {
     SCK_FORK_SECRET,
     SCK_FORK_RANDOM,
     SCK_FORK_METRIC,
+    SCK_FORK_EXIT,
     SCK_FORK_RANKS
 };
 

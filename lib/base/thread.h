@@ -7,7 +7,10 @@
 
 #include <pthread.h>
 
-/* Start a joinable thread that takes no signals: those are the application's.  SCK_E_MEMORY. */
+/*
+ * Start a joinable thread that takes no signals: those are the application's.  It says by sck_exit_enter() and what
+ * follows when it works.  SCK_E_MEMORY; SCK_E_STATE: the process is exiting.
+ */
 SCK_MUST_CHECK enum sck_code sck_thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg,
                                               struct sck_err *err);
 

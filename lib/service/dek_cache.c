@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/service/dek_cache.h"
 
+#include "lib/base/exit.h"
 #include "lib/base/metric.h"
 #include "lib/base/thread.h"
 #include "lib/service/dek_flight.h"
@@ -275,17 +276,19 @@ static void *
 sweeper(void *arg)
 {
     struct sck_dek_cache *c = arg;
+    sck_exit_enter();
     pthread_mutex_lock(&c->lock);
     while (!c->closing) {
         if (c->count == 0) {
-            (void)pthread_cond_wait(&c->wake_sweeper, &c->lock);
+            (void)sck_exit_cond_wait(&c->wake_sweeper, &c->lock, NULL);
             continue;
         }
         struct timespec until = sck_deadline_after_ms(SWEEP_MS);
-        (void)pthread_cond_timedwait(&c->wake_sweeper, &c->lock, &until);
+        (void)sck_exit_cond_wait(&c->wake_sweeper, &c->lock, &until);
         sweep(c);
     }
     pthread_mutex_unlock(&c->lock);
+    sck_exit_leave();
     return NULL;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/service/dek_flight.h"
 
+#include "lib/base/exit.h"
 #include "lib/base/metric.h"
 
 #include <stdlib.h>
@@ -349,11 +350,11 @@ block(struct sck_engine *engine, struct sck_dek_wait *wait, pthread_mutex_t *loc
     struct sck_dek_flights *flights = flights_of(engine);
     /* Without a flight the outcome is on its way. */
     if (wait->deadline_us == 0 || wait->flight == NULL) {
-        (void)pthread_cond_wait(&flights->moved, lock);
+        (void)sck_exit_cond_wait(&flights->moved, lock, NULL);
         return;
     }
     struct timespec until = {wait->deadline_us / 1000000, wait->deadline_us % 1000000 * 1000};
-    (void)pthread_cond_timedwait(&flights->moved, lock, &until);
+    (void)sck_exit_cond_wait(&flights->moved, lock, &until);
     if (wait->lead || wait->flight == NULL || sck_monotonic_us(engine->clock) < wait->deadline_us)
         return;
     unlink_wait(wait->flight, wait);

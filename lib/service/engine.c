@@ -2,6 +2,7 @@
 #include "lib/service/engine.h"
 
 #include "lib/base/clock.h"
+#include "lib/base/exit.h"
 #include "lib/base/file.h"
 #include "lib/base/fork.h"
 #include "lib/base/log.h"
@@ -185,6 +186,9 @@ static void
 engine_release(struct sck_engine *e)
 {
     bool last;
+    /* From an exit handler after ours: the threads of its caches and keepers sleep, with all that they use. */
+    if (sck_exit_is_under_way())
+        return;
     pthread_mutex_lock(&engines.lock);
     last = --e->refs == 0;
     for (struct sck_engine **at = &engines.first; last && *at != NULL; at = &(*at)->next) {

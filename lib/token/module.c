@@ -267,6 +267,9 @@ initialize(struct sck_module *m, const char *env, unsigned long *generation, str
     bool ours = false, first = false;
     char *env_copy = env == NULL ? NULL : strdup(env);
     struct sck_conn c = sck_conn_of(m, next_generation(m));
+    /* A thread of ours may be in there when the process exits: what the module registered while it was loaded waits. */
+    if (!m->exit_registered)
+        (void)atexit(sck_gate_exit);
     CK_RV rv = initialize_with_env(&c, env);
     ours = rv == CKR_OK;
     bool usable = ours || rv == CKR_CRYPTOKI_ALREADY_INITIALIZED;

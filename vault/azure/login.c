@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vault/azure/login.h"
 
+#include "lib/base/exit.h"
 #include "lib/base/file.h"
 #include "lib/base/text.h"
 #include "vault/azure/assertion.h"
@@ -313,7 +314,7 @@ wait_locked(struct sck_azure_login *l, int64_t deadline_us)
     unsigned flight = l->flight;
     int rc = 0;
     while (rc == 0 && l->flight == flight && l->flying)
-        rc = pthread_cond_clockwait(&l->landed, &l->lock.mutex, CLOCK_MONOTONIC, &until);
+        rc = sck_exit_cond_wait(&l->landed, &l->lock.mutex, &until);
     return rc == 0;
 }
 

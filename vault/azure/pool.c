@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vault/azure/pool.h"
 
+#include "lib/base/exit.h"
 #include "vault/azure/azure.h"
 
 #include <signal.h>
@@ -119,6 +120,7 @@ serve(void *arg)
 {
     struct sck_azure_pool *p = arg;
     size_t item = 0;
+    sck_exit_enter();
     sck_forklock_take(&p->lock);
     for (;;) {
         struct job *j = take_locked(p, &item);
@@ -128,11 +130,12 @@ serve(void *arg)
             break;
         } else {
             p->idle++;
-            (void)pthread_cond_wait(&p->wake, &p->lock.mutex);
+            (void)sck_exit_cond_wait(&p->wake, &p->lock.mutex, NULL);
             p->idle--;
         }
     }
     sck_forklock_give(&p->lock);
+    sck_exit_leave();
     return NULL;
 }
 
@@ -157,7 +160,7 @@ static void
 grow_locked(struct sck_azure_pool *p)
 {
     sigset_t all, before;
-    if (p->idle > 0 || p->thread_count == SCK_AZURE_THREADS)
+    if (p->idle > 0 || p->thread_count == SCK_AZURE_THREADS || !sck_exit_watch())
         return;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -185,7 +188,7 @@ sck_azure_submit(struct sck_keeper *keeper, struct sck_keeper_work *work)
     disinherit_locked(p);
     for (size_t i = 0; i < work->count; i++)
         grow_locked(p);
-    bool begun = p->thread_count > 0;
+    bool begun = p->thread_count > 0 && !sck_exit_is_under_way();
     if (begun)
         append_locked(p, j);
     (void)pthread_cond_broadcast(&p->wake);
@@ -249,7 +252,7 @@ sck_azure_run(struct sck_keeper *keeper, struct sck_keeper_work *work)
     if (rc == SCK_OK) {
         pthread_mutex_lock(&w.lock);
         while (!w.is_over)
-            (void)pthread_cond_wait(&w.over, &w.lock);
+            (void)sck_exit_cond_wait(&w.over, &w.lock, NULL);
         pthread_mutex_unlock(&w.lock);
         rc = work->code;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vault/http/auth.h"
 
+#include "lib/base/exit.h"
 #include "lib/base/log.h"
 #include "lib/base/metric.h"
 
@@ -73,10 +74,10 @@ sck_auth_wait_locked(struct sck_auth *a, int64_t until_us)
 {
     int64_t left_us = until_us == SCK_LEASE_NEVER ? 0 : until_us - sck_auth_now_us(a);
     if (until_us == SCK_LEASE_NEVER) {
-        (void)pthread_cond_wait(&a->changed, &a->lock.mutex);
+        (void)sck_exit_cond_wait(&a->changed, &a->lock.mutex, NULL);
     } else if (left_us > 0) {
         struct timespec at = sck_deadline_after_ms((left_us + 999) / 1000);
-        (void)pthread_cond_clockwait(&a->changed, &a->lock.mutex, CLOCK_MONOTONIC, &at);
+        (void)sck_exit_cond_wait(&a->changed, &a->lock.mutex, &at);
     }
 }
 
@@ -98,6 +99,7 @@ serve(void *arg)
 {
     struct sck_auth *a = arg;
     bool stop = false;
+    sck_exit_enter();
     while (!stop) {
         (void)sck_auth_step(a);
         sck_forklock_take(&a->lock);
@@ -106,6 +108,7 @@ serve(void *arg)
         stop = a->stop;
         sck_forklock_give(&a->lock);
     }
+    sck_exit_leave();
     return NULL;
 }
 
@@ -115,7 +118,7 @@ start_thread(struct sck_auth *a)
 {
     sigset_t all, before;
     pthread_attr_t attr;
-    if (pthread_attr_init(&attr) != 0)
+    if (!sck_exit_watch() || pthread_attr_init(&attr) != 0)
         return false;
     (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
     sigfillset(&all);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vault/http/client.h"
 
+#include "lib/base/exit.h"
 #include "vault/http/exchange.h"
 #include "vault/http/meter.h"
 
@@ -114,8 +115,11 @@ drive(CURLM *multi, CURL *easy)
     CURLMcode rc = curl_multi_add_handle(multi, easy);
     while (rc == CURLM_OK && running > 0) {
         rc = curl_multi_perform(multi, &running);
-        if (rc == CURLM_OK && running > 0)
+        if (rc == CURLM_OK && running > 0) {
+            sck_exit_rest();
             rc = curl_multi_poll(multi, NULL, 0, 1000, NULL);
+            sck_exit_resume();
+        }
     }
     CURLcode result = rc == CURLM_OK ? CURLE_FAILED_INIT : CURLE_OUT_OF_MEMORY;
     for (CURLMsg *m = curl_multi_info_read(multi, &left); m != NULL; m = curl_multi_info_read(multi, &left)) {

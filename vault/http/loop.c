@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "vault/http/reactor.h"
 
+#include "lib/base/exit.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,7 +63,7 @@ sck_loop_start(struct sck_loop *loop, struct sck_task *task, int64_t at_us, void
     sck_forklock_take(&loop->lock);
     disinherit_locked(loop);
     bool missing = loop->reactor == NULL;
-    bool closed = loop->closed;
+    bool closed = loop->closed || sck_exit_is_under_way();
     sck_forklock_give(&loop->lock);
     if (closed)
         return sck_fail(err, SCK_E_CANCELLED, "keeper: closed");

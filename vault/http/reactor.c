@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "vault/http/reactor.h"
 
+#include "lib/base/exit.h"
+
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -308,8 +310,11 @@ wait_for_more(struct sck_reactor *r)
     r->polling = r->inbox == NULL;
     bool wait = r->polling;
     sck_forklock_give(&r->loop->lock);
-    if (wait)
+    if (wait) {
+        sck_exit_rest();
         (void)curl_multi_poll(r->multi, NULL, 0, (int)ms, NULL);
+        sck_exit_resume();
+    }
     sck_forklock_take(&r->loop->lock);
     r->polling = false;
     sck_forklock_give(&r->loop->lock);
@@ -329,6 +334,7 @@ static void *
 react(void *arg)
 {
     struct sck_reactor *r = arg;
+    sck_exit_enter();
     for (;;) {
         drain_inbox(r);
         ring(r);
@@ -342,11 +348,13 @@ react(void *arg)
         bool over = stop && r->all == NULL && r->inbox == NULL;
         sck_forklock_give(&r->loop->lock);
         if (over)
-            return NULL;
+            break;
         /* Closing wakes us even when we do not sleep yet. */
         if (!moved)
             wait_for_more(r);
     }
+    sck_exit_leave();
+    return NULL;
 }
 
 /* ---- its life ---- */
@@ -386,6 +394,8 @@ sck_reactor_start(struct sck_reactor *r)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
     sigset_t all, before;
+    if (!sck_exit_watch())
+        return false;
     sigfillset(&all);
     /* A fault of the thread's own is reported as the program wishes. */
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
