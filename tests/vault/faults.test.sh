@@ -117,7 +117,7 @@ both "501" 1 "configuration: @ ${at}the server does not implement it: is url a V
 fault "500 once" 2 wrapped same '{"do":"answer","status":500,"times":1}'
 fault "503 once" 2 wrapped same '{"do":"answer","status":503,"times":1,"text":"<html>"}'
 fault "412 once" 2 wrapped same '{"do":"answer","status":412,"times":1}'
-moved="configuration: @ ${at}the server redirects elsewhere, which is never followed: set url to the node that answers"
+moved="configuration: @ ${at}the server redirects elsewhere, which is never followed: set url to the active node, or nodes to all of them"
 for status in 301 302 307 308; do
   both "$status to another key" 1 "$moved" \
     "{\"do\":\"answer\",\"status\":$status,\"headers\":{\"Location\":\"/v1/scopekey/decrypt/sk--bob\"}}"

@@ -307,7 +307,7 @@ what_no_repetition_cures_is_asked_once(void **state)
                 "it, and url to a name in it");
     EXPECT_FAIL(wrap(k, &err), SCK_E_CONFIG, AT "the server does not implement it: is url a Vault or OpenBao?");
     EXPECT_FAIL(wrap(k, &err), SCK_E_CONFIG,
-                AT "the server redirects elsewhere, which is never followed: set url to the node that answers");
+                AT "the server redirects elsewhere, which is never followed: set url to the active node, or nodes to all of them");
     EXPECT_FAIL(wrap(k, &err), SCK_E_CONFIG, AT "the server cannot do this (unable to …: illegal base64 data)");
     EXPECT_FAIL(wrap(k, &err), SCK_E_CONFIG, AT "the answer is over 1 MiB: is url a Vault or OpenBao?");
     EXPECT_FAIL(wrap(k, &err), SCK_E_CONNECT, AT "the server is sealed: unseal it");
@@ -680,7 +680,7 @@ static const struct erasure erasures[] = {
       {READ, 404, EMPTY}, {UNWRAP, 400, MISSING}}, 12, SCK_OK, "https://two.example:8200"},
     {{{MOUNT, 200, TRANSIT}, {CONFIG, 200, KEY("1")}, {DELETE, 307, ""}, {LEADER, 200, ALONE}}, 4, SCK_E_CONFIG,
      "keeper vault, delete of KEK sk--a at https://vault.example:8200: the server redirects elsewhere, which is never followed: "
-     "set url to the node that answers"},
+     "set url to the active node, or nodes to all of them"},
     /* said to be deleted, and still there or still opening */
     {{{MOUNT, 200, TRANSIT}, {CONFIG, 200, KEY("1")}, {DELETE, 204, ""}, {LEADER, 200, ALONE}, {READ, 200, KEY("1")}}, 5,
      SCK_E_STATE, "keeper vault, erase of KEK sk--a at https://vault.example:8200: it is there again after its deletion: find "

@@ -378,6 +378,49 @@ all_nodes_down_is_one_failure_a_round(void **state)
     k->ops->close(k);
 }
 
+/* Standbys that redirect; what they say never becomes an address. */
+static void
+only_two_serves(const struct sck_http_request *request, struct sck_http_reply *reply)
+{
+    if (strncmp(request->url, "https://two.example/", 20) == 0)
+        say(reply, 200, "{\"data\":" WRAPPED "}");
+    else
+        say(reply, 307, "");
+}
+
+static void
+all_redirect(const struct sck_http_request *request, struct sck_http_reply *reply)
+{
+    (void)request;
+    say(reply, 307, "");
+}
+
+static void
+a_redirection_leads_to_the_next_node(void **state)
+{
+    (void)state;
+    struct sck_keeper *k = begin(only_two_serves, "https://two.example");
+    EXPECT_OK(wrap(k, &err));
+    assert_int_equal(play.sent, 2);
+    assert_int_equal(play.wait_count, 0);
+    assert_string_equal(play.urls[1], "https://two.example/v1/transit/encrypt/sk--a");
+    EXPECT_OK(wrap(k, &err));
+    assert_int_equal(play.sent, 3);
+    k->ops->close(k);
+    k = begin(all_redirect, "https://two.example");
+    EXPECT_FAIL(wrap(k, &err), SCK_E_CONNECT, "keeper vault, wrap of KEK sk--a at https://one.example: every node redirects "
+                "elsewhere, which is never followed: try again later, or add the active node to nodes; 8 attempts");
+    for (size_t i = 0; i < play.sent; i++)
+        assert_true(strncmp(play.urls[i], "https://one.example/", 20) == 0 ||
+                    strncmp(play.urls[i], "https://two.example/", 20) == 0);
+    k->ops->close(k);
+    k = begin(all_redirect, NULL);
+    EXPECT_FAIL(wrap(k, &err), SCK_E_CONFIG, "keeper vault, wrap of KEK sk--a at https://one.example: the server redirects "
+                "elsewhere, which is never followed: set url to the active node, or nodes to all of them");
+    assert_int_equal(play.sent, 1);
+    k->ops->close(k);
+}
+
 static void
 bad_nodes_are_refused(void **state)
 {
@@ -647,6 +690,7 @@ main(void)
         cmocka_unit_test(the_breaker_lets_one_through),
         cmocka_unit_test(the_node_that_serves_is_found_and_kept),
         cmocka_unit_test(all_nodes_down_is_one_failure_a_round),
+        cmocka_unit_test(a_redirection_leads_to_the_next_node),
         cmocka_unit_test(bad_nodes_are_refused),
         cmocka_unit_test(a_stale_connection_costs_nothing_once),
         cmocka_unit_test(good_items_of_a_bad_batch_are_kept),

@@ -90,7 +90,7 @@ is "after three connections" "$(fault_connections) $(fault_requests)" "3 1"
 server "$tmp/ca/srv.pem" "$tmp/ca/srv.key"
 fault_rules "[{\"path\":\"crypt\",\"do\":\"answer\",\"status\":307,\"headers\":{\"Location\":\"$openbao_url/v1/scopekey/encrypt/sk--alice\"}}]"
 is "a redirect to http:// is not followed" "$(live wrap sk--alice)" \
-  "configuration: keeper vault, wrap of KEK sk--alice at $URL: the server redirects elsewhere, which is never followed: set url to the node that answers"
+  "configuration: keeper vault, wrap of KEK sk--alice at $URL: the server redirects elsewhere, which is never followed: set url to the active node, or nodes to all of them"
 is "a redirect to http://: one request" "$(fault_requests)" 1
 is "verification ends only when told so" "$(fault_rules '[]'; unset CA_FILE
   INSECURE_SKIP_VERIFY=1 live wrap sk--alice | cut -c1-10)" "1 vault:v1"

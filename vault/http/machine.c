@@ -15,6 +15,12 @@ static const struct sck_triage breaker_row = {
     .message = "not asked, as the server is out", .quotes = true,
 };
 
+/* In a cluster whose nodes we know a redirection is a standby's, and the active one is among those that come next. */
+static const struct sck_triage moved_row = {
+    .action = SCK_ACT_ELSEWHERE, .verdict = SCK_SAYS_NOTHING, .code = SCK_E_CONNECT, .outcome = "redirect",
+    .message = "every node redirects elsewhere, which is never followed: try again later, or add the active node to nodes",
+};
+
 void
 sck_remote_init(struct sck_remote *remote)
 {
@@ -374,6 +380,9 @@ sck_call_answered(struct sck_call *c)
                                     : (struct sck_json){SCK_JSON_NONE, NULL, 0};
     a->text[0] = '\0';
     a->row = d->triage(a->reply.net, a->reply.status, op, d->error_text(a->json, a->text, sizeof a->text));
+    if (a->row->action == SCK_ACT_STOP && a->reply.net == SCK_NET_ANSWER && a->reply.status >= 300 &&
+        a->reply.status <= 399 && c->remote->node_count > 1)
+        a->row = &moved_row;
     a->attempts += lookup ? 0 : 1;
     const struct sck_triage *row = a->row;
     if (row->verdict == SCK_SAYS_OK && c->credential != NULL && c->credential->ops->proved != NULL)

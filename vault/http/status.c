@@ -31,7 +31,7 @@ static const struct sck_triage rows[] = {
     {ANSWER(200, 599), SCK_OP_HEALTH, SCK_MATCH_NO_ERRORS, NULL, SCK_ACT_DONE, SCK_SAYS_OK, SCK_OK, "ok", "", false},
     {ANSWER(200, 299), 0, SCK_MATCH_ANY, NULL, SCK_ACT_DONE, SCK_SAYS_OK, SCK_OK, "ok", "", false},
     {ANSWER(300, 399), 0, SCK_MATCH_ANY, NULL, SCK_ACT_STOP, SCK_SAYS_NOTHING, SCK_E_CONFIG, "redirect",
-     "the server redirects elsewhere, which is never followed: set url to the node that answers", false},
+     "the server redirects elsewhere, which is never followed: set url to the active node, or nodes to all of them", false},
 
     /* logins: what is refused is never asked again by itself */
     {ANSWER(403, 403), SCK_OP_LOGIN, SCK_MATCH_IS, "permission denied", SCK_ACT_STOP, SCK_SAYS_NO_MOUNT, SCK_E_CREDENTIAL,
