@@ -13,19 +13,22 @@
 #include <unistd.h>
 
 /*
- * Small secrets (DEKs, KEK handles' blobs) come and go tens of thousands of times a second, so they
- * are cut from locked pages by power-of-two size classes.  Larger ones get pages of their own.
+ * Small secrets (DEKs, KEK handles' blobs) come and go tens of thousands of times a second, and requests and answers of
+ * keepers thousands of times, so they are cut from locked pages by power-of-two size classes, which are kept: mapping,
+ * locking and first touching 64 KiB costs more than a batch of wrapped DEKs.  Larger ones get pages of their own.
  */
-enum { CLASS_MIN_SHIFT = 5, CLASS_MAX_SHIFT = 12, CLASS_COUNT = CLASS_MAX_SHIFT - CLASS_MIN_SHIFT + 1 };
+enum { CLASS_MIN_SHIFT = 5, CLASS_MAX_SHIFT = 17, CLASS_COUNT = CLASS_MAX_SHIFT - CLASS_MIN_SHIFT + 1 };
 enum { SLAB_BYTES = 64 * 1024 };
 
 struct slot {
     struct slot *next;
 };
 
-/* At the start of each slab, in its first slot. */
+/* Locked pages, one slot or more. */
 struct slab {
     struct slab *next;
+    uint8_t *at;
+    size_t bytes;
 };
 
 static struct {
@@ -69,30 +72,43 @@ class_of(size_t len)
     return c;
 }
 
+static void
+slab_add_locked(size_t c, struct sck_err *err)
+{
+    size_t size = (size_t)1 << (CLASS_MIN_SHIFT + c);
+    struct slab *slab = malloc(sizeof *slab);
+    if (slab == NULL) {
+        (void)sck_fail(err, SCK_E_MEMORY, "out of memory for secrets");
+        return;
+    }
+    slab->bytes = size > SLAB_BYTES ? size : SLAB_BYTES;
+    slab->at = map_locked(slab->bytes, err);
+    if (slab->at == NULL) {
+        free(slab);
+        return;
+    }
+    slab->next = arena.slabs;
+    arena.slabs = slab;
+    for (size_t off = 0; off < slab->bytes; off += size) {
+        struct slot *s = (struct slot *)(void *)(slab->at + off);
+        s->next = arena.free_slots[c];
+        arena.free_slots[c] = s;
+    }
+}
+
 static void *
 slot_take(size_t c, struct sck_err *err)
 {
-    size_t size = (size_t)1 << (CLASS_MIN_SHIFT + c);
     pthread_mutex_lock(&arena.lock);
-    if (arena.free_slots[c] == NULL) {
-        uint8_t *slab = map_locked(SLAB_BYTES, err);
-        if (slab != NULL) {
-            struct slab *head = (struct slab *)(void *)slab;
-            head->next = arena.slabs;
-            arena.slabs = head;
-        }
-        for (size_t off = size; slab != NULL && off < SLAB_BYTES; off += size) {
-            struct slot *s = (struct slot *)(void *)(slab + off);
-            s->next = arena.free_slots[c];
-            arena.free_slots[c] = s;
-        }
-    }
+    if (arena.free_slots[c] == NULL)
+        slab_add_locked(c, err);
     struct slot *s = arena.free_slots[c];
     if (s != NULL)
         arena.free_slots[c] = s->next;
     pthread_mutex_unlock(&arena.lock);
+    /* The rest was wiped when it came back. */
     if (s != NULL)
-        memset(s, 0, size);
+        memset(s, 0, sizeof *s);
     return s;
 }
 
@@ -115,7 +131,7 @@ static void
 arena_child(void)
 {
     for (struct slab *s = arena.slabs; s != NULL; s = s->next)
-        (void)mlock(s, SLAB_BYTES);
+        (void)mlock(s->at, s->bytes);
     arena_release();
 }
 
