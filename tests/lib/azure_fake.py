@@ -154,8 +154,13 @@ class Oct:
         self.key = os.urandom(32)
 
     def run(self, data, *how):
+        # OpenSSL 3.5 wraps what it can read as a whole: a file, no pipe.
         try:
-            return run("openssl", "enc", "-id-aes256-wrap", "-K", self.key.hex(), "-iv", "A6" * 8, *how, data=data)
+            with tempfile.NamedTemporaryFile() as file:
+                file.write(data)
+                file.flush()
+                return run("openssl", "enc", "-id-aes256-wrap", "-K", self.key.hex(), "-iv", "A6" * 8, *how, "-in",
+                           file.name)
         except subprocess.CalledProcessError:
             raise Problem(400, "BadParameter", "The parameter is incorrect.") from None
 
