@@ -23,8 +23,8 @@ openbao_mount keys
 openbao_tokens keys "$tmp/tok"
 fault_proxy "$tmp/proxy" "$openbao_url" --ca "$tmp/durable/ca.pem" --tls "$tmp/durable/srv.pem" "$tmp/durable/srv.key" \
   --bytes
-mkdir "$tmp/work" && cd "$tmp/work" || exit 1
-export SCOPEKEY_HOME=$tmp/work/d
+mkdir "$tmp/home" && cd "$tmp/home" || exit 1
+export SCOPEKEY_HOME=$tmp/home/d
 
 needles() { python3 "$src/tests/lib/needles.py" "$@"; }
 # needle LABEL TEXT: a secret to look for.
